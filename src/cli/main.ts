@@ -1,0 +1,26 @@
+import { Command } from 'commander';
+import { reportError } from './output.ts';
+import { ExitCode } from './exit-codes.ts';
+
+const program = new Command('keyferry')
+  .description("Moves a Kubernetes control plane's encryption at rest from one key provider to another.")
+  .showHelpAfterError('(run with --help for usage)')
+  .addHelpText(
+    'after',
+    `
+Exit codes:
+  0   done, or yes
+  1   answered, and the answer is no (a check failed, objects are left)
+  64  wrong arguments
+  65  an invalid document (spec, EncryptionConfiguration)
+  69  Temporal, the cluster or a file could not be reached
+  70  a defect in keyferry
+  77  refused: a gate is closed, or the cluster is being migrated already`,
+  )
+  .exitOverride((error) => process.exit(error.exitCode === 0 ? ExitCode.ok : ExitCode.usage));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  process.exitCode = reportError(error, process.argv.includes('--json'));
+}

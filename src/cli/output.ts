@@ -1,0 +1,42 @@
+import { KeyferryError } from '../errors.ts';
+import { ExitCode } from './exit-codes.ts';
+
+/** Writes one JSON document, or the lines for a person. */
+export function print(json: boolean, value: unknown, text: () => string): void {
+  process.stdout.write(json ? `${JSON.stringify(value, null, 2)}\n` : `${text()}\n`);
+}
+
+/** Rows as aligned columns, two spaces apart; the first row is the heading. */
+export function columns(rows: readonly (readonly string[])[]): string {
+  const widths: number[] = [];
+  for (const row of rows) row.forEach((cell, i) => (widths[i] = Math.max(widths[i] ?? 0, cell.length)));
+  return rows
+    .map((row) =>
+      row
+        .map((cell, i) => (i === row.length - 1 ? cell : cell.padEnd(widths[i] ?? 0)))
+        .join('  ')
+        .trimEnd(),
+    )
+    .join('\n');
+}
+
+/** Prints an error as message and remedy (or JSON) on standard error, and answers with the exit code to leave with. */
+export function reportError(error: unknown, json: boolean): ExitCode {
+  if (error instanceof KeyferryError) {
+    process.stderr.write(
+      json
+        ? `${JSON.stringify({ error: { code: error.code, message: error.message, remedy: error.remedy } })}\n`
+        : `error: ${error.message}\n  what to do: ${error.remedy}\n`,
+    );
+    return exitCodeOf(error);
+  }
+  process.stderr.write(`error: ${error instanceof Error ? (error.stack ?? error.message) : String(error)}\n`);
+  return ExitCode.internal;
+}
+
+function exitCodeOf(error: KeyferryError): ExitCode {
+  if (/^(Spec|EncryptionConfiguration|PluginConfiguration)/.test(error.code)) return ExitCode.invalidInput;
+  if (/^(Refused|AlreadyRunning)/.test(error.code)) return ExitCode.refused;
+  if (/^(Unavailable|Unreachable|NotFound|Timeout|File)/.test(error.code)) return ExitCode.unavailable;
+  return ExitCode.no;
+}
