@@ -1,0 +1,278 @@
+import { compatible, type Arrangement, type Side } from './arrangement.ts';
+
+export type Phase =
+  | 'preflight'
+  | 'stage'
+  | 'promote'
+  | 'rewrite'
+  | 'verify'
+  | 'soak'
+  | 'cutover'
+  | 'cleanup'
+  | 'completed'
+  | 'rolling-back'
+  | 'rolled-back'
+  | 'failed';
+
+export type Gate = 'cutover' | 'cleanup';
+
+/** What is known of one API server. */
+export interface ServerView {
+  name: string;
+  /** What its file says, or is about to say: recorded before an edit is made. */
+  file: Arrangement;
+  /** Everything its process may be running. One entry, equal to `file`, once it has been seen to have loaded it. */
+  mayRun: readonly Arrangement[];
+}
+
+/** What a census found, as far as decisions need it. */
+export interface CensusView {
+  /** Objects that still need a provider other than the wanted writer (towards the source: that need the target). */
+  outside: number;
+  /** Objects whose format isn't known, or that no provider of the configuration opens. */
+  unknown: number;
+}
+
+/** All that the next step depends on. */
+export interface Observed {
+  /** Where the migration is heading; `rollback` turns it to the source. */
+  goal: Side;
+  takeUp: 'Reload' | 'Restart';
+  preflight: 'due' | 'passed' | 'failed';
+  /** Whether the objects have been counted before anything was changed. */
+  counted: boolean;
+  servers: readonly ServerView[];
+  /** Whether any file was ever edited. */
+  touched: boolean;
+  /** The arrangement that canaries last proved on every API server; undone by each edit. */
+  proven: Arrangement | undefined;
+  /** Whether any API server may ever have sealed with the target. */
+  targetMayHaveWritten: boolean;
+  /** The rewriting towards the present goal. `refused`: objects that answered with a lasting refusal. */
+  rewrite: { pass: number; finished: boolean; refused: number };
+  /** Whether values that were sealed before the writer changed have landed, or timed out. */
+  settled: boolean;
+  census: CensusView | undefined;
+  /** Whether reading was proven through every API server, and how many reads failed. */
+  reads: { failed: number } | undefined;
+  soaked: boolean;
+  /** Whether etcd has compacted away what was there before the last rewrite. */
+  compacted: boolean;
+  approved: Readonly<Record<Gate, boolean>>;
+  /** A census after cutover found an object that needs the source: it goes back in as a reader at once. */
+  retreating: boolean;
+  cleaned: boolean;
+  /** Why nothing may move now, if so. */
+  held: string | undefined;
+}
+
+/** The next thing to do, which phase it belongs to, and why. */
+export type Step = { phase: Phase; reason: string } & (
+  | { kind: 'preflight' | 'count' | 'settle' | 'census' | 'read' | 'soak' | 'compaction' | 'cleanup' }
+  | { kind: 'arrange'; arrangement: Arrangement; servers: readonly string[] }
+  | { kind: 'converge'; servers: readonly string[] }
+  | { kind: 'canary'; arrangement: Arrangement }
+  | { kind: 'rewrite'; pass: number }
+  | { kind: 'wait'; gate: Gate }
+  /** Stops by itself, and waits for a person: `resume` tries again, `rollback` goes back. */
+  | { kind: 'stop'; remedy: string }
+  | { kind: 'hold' }
+  | { kind: 'finish'; outcome: 'completed' | 'rolled-back' | 'failed' }
+);
+
+/** Passes of rewriting before keyferry stops and asks: each should find fewer objects than the one before. */
+export const MAX_PASSES = 3;
+
+/**
+ * The next step of a migration: a pure function of what is known.
+ *
+ * Promise: no API server is ever asked for an arrangement that isn't a neighbour of everything any other may be
+ * running; the writer changes only after canaries proved that all can read it; and a side leaves the configuration
+ * only after census and reads found nothing that needs it.
+ */
+export function decide(seen: Observed): Step {
+  if (seen.held !== undefined) return { kind: 'hold', phase: phaseOf({ ...seen, held: undefined }), reason: seen.held };
+  return seen.goal === 'target' ? towardsTarget(seen) : towardsSource(seen);
+}
+
+function phaseOf(seen: Observed): Phase {
+  return decide(seen).phase;
+}
+
+function towardsTarget(seen: Observed): Step {
+  if (seen.preflight === 'failed') {
+    return { kind: 'finish', outcome: 'failed', phase: 'failed', reason: 'preflight found what must be mended first; nothing was changed' };
+  }
+  if (seen.preflight === 'due') return { kind: 'preflight', phase: 'preflight', reason: 'nothing is changed before all checks pass' };
+  if (!seen.counted) return { kind: 'count', phase: 'preflight', reason: 'what is there is counted, to compare with at the end' };
+
+  if (seen.retreating) {
+    const step = reach(seen, 'target-writes', 'cutover', 'objects still need the source, so it is put back as a reader');
+    if (step !== undefined) return step;
+  }
+  if (!begun(seen, 'target-only')) {
+    const step = untilVerified(seen) ?? untilCutover(seen);
+    if (step !== undefined) return step;
+  }
+  return (
+    reach(seen, 'target-only', 'cutover', 'nothing needs the source any more, so it leaves the configuration') ??
+    proof(seen, 'cutover') ??
+    finishing(seen)
+  );
+}
+
+function untilVerified(seen: Observed): Step | undefined {
+  const staged = begun(seen, 'target-writes')
+    ? undefined
+    : reach(seen, 'target-reads', 'stage', 'every API server must be able to read the target before any writes it');
+  return (
+    staged ??
+    reach(seen, 'target-writes', 'promote', 'every API server reads the target, so they may write it') ??
+    rewriting(seen, 'rewrite', 'verify')
+  );
+}
+
+function untilCutover(seen: Observed): Step | undefined {
+  if (!seen.soaked) return { kind: 'soak', phase: 'soak', reason: 'the migration soaks, as its spec says' };
+  if (!seen.approved.cutover) {
+    return { kind: 'wait', gate: 'cutover', phase: 'soak', reason: 'everything is verified; cutover waits for approval' };
+  }
+  if (!seen.compacted) {
+    return {
+      kind: 'compaction',
+      phase: 'soak',
+      reason: "old continue tokens and lagging watches need the source until etcd's history before the last rewrite is compacted",
+    };
+  }
+  return undefined;
+}
+
+function finishing(seen: Observed): Step {
+  if (!seen.approved.cleanup) {
+    return {
+      kind: 'wait',
+      gate: 'cleanup',
+      phase: 'cutover',
+      reason: 'the source left the configuration; cleanup, the point of no return, waits for approval',
+    };
+  }
+  if (!seen.cleaned) return { kind: 'cleanup', phase: 'cleanup', reason: 'kept files and canaries go' };
+  return { kind: 'finish', outcome: 'completed', phase: 'completed', reason: 'every object is under the target' };
+}
+
+function towardsSource(seen: Observed): Step {
+  const phase = 'rolling-back';
+  if (!seen.touched) {
+    return { kind: 'finish', outcome: 'rolled-back', phase: 'rolled-back', reason: 'nothing had been changed yet' };
+  }
+  const back = (): Step =>
+    reach(seen, 'source-only', phase, 'nothing needs the target, so it leaves the configuration') ??
+    (seen.cleaned
+      ? { kind: 'finish', outcome: 'rolled-back', phase: 'rolled-back', reason: 'every object is back under the source' }
+      : { kind: 'cleanup', phase, reason: 'kept files and canaries go' });
+
+  if (!seen.targetMayHaveWritten) return back();
+  if (begun(seen, 'target-only')) {
+    const step = reach(seen, 'target-writes', phase, 'every API server must be able to read the source before any writes it');
+    if (step !== undefined) return step;
+  }
+  // Once the target is leaving, every check before it has passed, and the source's proof stands.
+  if (begun(seen, 'source-only')) return back();
+  return (
+    reach(seen, 'target-reads', phase, 'the source writes again, and the target is still read') ??
+    rewriting(seen, phase, phase) ??
+    back()
+  );
+}
+
+/** Rewrites, and proves the outcome; again where objects are left and another pass may help. */
+function rewriting(seen: Observed, rewritePhase: Phase, verifyPhase: Phase): Step | undefined {
+  const { rewrite } = seen;
+  if (!rewrite.finished) {
+    return {
+      kind: 'rewrite',
+      pass: rewrite.pass,
+      phase: rewritePhase,
+      reason: rewrite.pass === 1 ? 'every object in another format is rewritten' : 'objects were left, so another pass is made',
+    };
+  }
+  if (!seen.settled) {
+    return { kind: 'settle', phase: verifyPhase, reason: 'a value sealed before the writer changed may still land until its request times out' };
+  }
+  return proof(seen, verifyPhase);
+}
+
+/** A census and reads that nothing needs the side that is left; what to do where they say otherwise. */
+function proof(seen: Observed, phase: Phase): Step | undefined {
+  const { census, reads, rewrite } = seen;
+  if (census === undefined) return { kind: 'census', phase, reason: 'etcd itself is asked what every object needs' };
+  if (census.unknown > 0) {
+    return {
+      kind: 'stop',
+      phase,
+      reason: `${objects(census.unknown)} in a format that no provider of the configuration has`,
+      remedy: 'look at them with "keyferry census", restore or delete them, then resume; or roll back',
+    };
+  }
+  if (census.outside > 0) {
+    if (rewrite.refused > 0) {
+      return {
+        kind: 'stop',
+        phase,
+        reason: `${objects(rewrite.refused)} refused to be rewritten`,
+        remedy: 'see "keyferry report" for each one\'s reason, mend it, then resume; or roll back',
+      };
+    }
+    if (rewrite.pass < MAX_PASSES) {
+      return { kind: 'rewrite', pass: rewrite.pass + 1, phase: phase === 'verify' ? 'rewrite' : phase, reason: `${objects(census.outside)} left after pass ${rewrite.pass}` };
+    }
+    return {
+      kind: 'stop',
+      phase,
+      reason: `${objects(census.outside)} left after ${MAX_PASSES} passes`,
+      remedy: 'find out who writes them (an API server that is not listed?), then resume; or roll back',
+    };
+  }
+  if (reads === undefined) return { kind: 'read', phase, reason: 'objects are read through every API server' };
+  if (reads.failed > 0) {
+    return {
+      kind: 'stop',
+      phase,
+      reason: `${objects(reads.failed)} could not be read`,
+      remedy: 'see "keyferry report" for which and why, mend it, then resume; or roll back',
+    };
+  }
+  return undefined;
+}
+
+/** The step that brings every API server closer to an arrangement; undefined once canaries proved it on all. */
+function reach(seen: Observed, wanted: Arrangement, phase: Phase, reason: string): Step | undefined {
+  const unsettled = seen.servers.filter((server) => server.mayRun.some((one) => one !== server.file));
+  const restarting = seen.takeUp === 'Restart' ? unsettled.filter((server) => server.file === wanted) : [];
+  const converge = (servers: readonly ServerView[]): Step => ({ kind: 'converge', servers: names(servers), phase, reason });
+
+  // One at a time: while one restarts, the others serve.
+  if (restarting.length > 0) return converge(restarting);
+  const elsewhere = seen.servers.filter((server) => server.file !== wanted);
+  if (elsewhere.length > 0) {
+    const safe = seen.servers.every((server) => server.mayRun.every((one) => compatible(one, wanted)));
+    if (!safe) return converge(unsettled);
+    return { kind: 'arrange', arrangement: wanted, servers: names(seen.takeUp === 'Restart' ? elsewhere.slice(0, 1) : elsewhere), phase, reason };
+  }
+  if (unsettled.length > 0) return converge(unsettled);
+  if (seen.proven !== wanted) return { kind: 'canary', arrangement: wanted, phase, reason };
+  return undefined;
+}
+
+/** Whether any file says, or any process may run, this arrangement. */
+function begun(seen: Observed, arrangement: Arrangement): boolean {
+  return seen.servers.some((server) => server.file === arrangement || server.mayRun.includes(arrangement));
+}
+
+function names(servers: readonly ServerView[]): string[] {
+  return servers.map((server) => server.name);
+}
+
+function objects(count: number): string {
+  return count === 1 ? '1 object' : `${count} objects`;
+}

@@ -1,0 +1,176 @@
+import { z } from 'zod';
+
+/** A duration as Kubernetes writes the simple ones: `500ms`, `30s`, `5m`, `12h`, `7d`. */
+const duration = z
+  .string()
+  .regex(/^[0-9]+(ms|s|m|h|d)$/, 'must be a number with a unit: 500ms, 30s, 5m, 12h or 7d');
+
+const name = z
+  .string()
+  .regex(
+    /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/,
+    'must be a lower-case name of letters, digits and "-", 63 characters at most',
+  );
+
+/** A file on the machine that reads it (a worker's for clients, the node's for an agent's). Never the content. */
+const fileReference = z.strictObject({ file: z.string().min(1) });
+
+const apiServer = z.strictObject({
+  name: name.describe('What the API server is called in reports; by default also the name of its node.'),
+  server: z
+    .url({ protocol: /^https$/, error: 'must be an https:// address of this one API server' })
+    .describe('Its own address: never that of a load balancer.'),
+  node: name.optional().describe("The node whose agent looks after this API server's file; the name by default."),
+  tlsServerName: z.string().min(1).optional().describe('The name its serving certificate is issued for.'),
+  certificateAuthority: fileReference.optional().describe("Instead of the kubeconfig's CA."),
+});
+
+const etcd = z.strictObject({
+  endpoints: z.array(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })).min(1),
+  prefix: z
+    .string()
+    .regex(/^\/.*[^/]$/, 'must start with "/" and not end with it')
+    .default('/registry')
+    .describe("The API servers' --etcd-prefix."),
+  tls: z
+    .strictObject({ caFile: z.string().min(1), certFile: z.string().min(1), keyFile: z.string().min(1) })
+    .optional(),
+});
+
+const cluster = z.strictObject({
+  name: name.describe('Names the task queues of the agents: keyferry-node.<cluster>.<node>.'),
+  kubeconfig: z
+    .strictObject({ file: z.string().min(1), context: z.string().min(1).optional() })
+    .describe('Read by the CLI and by the workers, each on its own machine.'),
+  apiServers: z
+    .array(apiServer)
+    .min(1)
+    .check((ctx) => {
+      for (const field of ['name', 'server'] as const) {
+        ctx.value.forEach((one, i) => {
+          if (ctx.value.findIndex((other) => other[field] === one[field]) === i) return;
+          ctx.issues.push({
+            code: 'custom',
+            input: one[field],
+            path: [i, field],
+            message: `is listed twice; each API server stands here once, by its own address`,
+          });
+        });
+      }
+    }),
+  etcd,
+  encryptionConfiguration: z.strictObject({
+    file: z
+      .string()
+      .startsWith('/', 'must be an absolute path on the nodes')
+      .describe("The API servers' --encryption-provider-config; {node} stands for the node's name."),
+    takeUp: z
+      .enum(['Reload', 'Restart'])
+      .default('Reload')
+      .describe('How API servers take up a changed file: by themselves, or restarted one after another.'),
+  }),
+  requestTimeout: duration.default('60s').describe("The API servers' --request-timeout."),
+});
+
+const keyName = z
+  .string()
+  .min(1)
+  .refine((value) => !value.includes(':'), "must not contain ':'");
+
+const localProvider = z.strictObject({ keyName });
+
+const sourceKms = z.strictObject({ name: z.string().min(1) });
+
+const targetKms = z.strictObject({
+  name: z
+    .string()
+    .min(1)
+    .refine((value) => !value.includes(':'), "must not contain ':' (a KMS v2 name can't)"),
+  endpoint: z
+    .string()
+    .startsWith('unix:///', "must be unix:/// and the socket's absolute path")
+    .describe("{node} stands for the node's name."),
+  timeout: duration.default('3s'),
+});
+
+/** Exactly one of the fields, so that a document reads like an EncryptionConfiguration. */
+function oneOf<T extends z.ZodRawShape>(shape: T, what: string) {
+  const names = Object.keys(shape);
+  return z.strictObject(shape).check((ctx) => {
+    const given = names.filter((key) => (ctx.value as Record<string, unknown>)[key] !== undefined);
+    if (given.length === 1) return;
+    ctx.issues.push({
+      code: 'custom',
+      input: ctx.value,
+      message: `${what} needs exactly one of ${names.join(', ')}; ${given.length === 0 ? 'none is given' : `given are ${given.join(' and ')}`}`,
+    });
+  });
+}
+
+const source = oneOf(
+  {
+    identity: z.strictObject({}).optional(),
+    aescbc: localProvider.optional(),
+    aesgcm: localProvider.optional(),
+    secretbox: localProvider.optional(),
+    kms: sourceKms.optional(),
+  },
+  'source',
+);
+
+const target = oneOf({ kms: targetKms.optional() }, 'target');
+
+export const migrationSchema = z.strictObject({
+  apiVersion: z.literal('keyferry.dev/v1alpha1'),
+  kind: z.literal('Migration'),
+  metadata: z.strictObject({ name }),
+  spec: z.strictObject({
+    cluster,
+    resources: z
+      .array(
+        z
+          .string()
+          .regex(
+            /^[a-z0-9]+(\.[a-z0-9]([-a-z0-9.]*[a-z0-9])?)?$/,
+            'must be <resource> or <resource>.<group>, lower case and plural, as in an EncryptionConfiguration',
+          ),
+      )
+      .min(1)
+      .refine((all) => new Set(all).size === all.length, 'lists a resource twice'),
+    source: source.describe('The provider that writes now.'),
+    target: target.describe('The provider that shall write.'),
+    engine: z.enum(['APIServer']).default('APIServer'),
+    pace: z
+      .strictObject({
+        objectsPerSecond: z.int().min(0).default(0).describe('0: as fast as the API servers answer.'),
+        concurrency: z.int().min(1).max(256).default(16).describe('Requests under way at once, over all shards.'),
+        shards: z.int().min(1).max(128).default(8).describe('Shards walked at once.'),
+      })
+      .prefault({}),
+    gates: z
+      .strictObject({
+        cutover: z.enum(['Manual', 'Auto']).default('Manual'),
+        cleanup: z.enum(['Manual', 'Auto']).default('Manual'),
+        soak: duration.default('0s').describe('How long to wait after verify before cutover may be approved.'),
+      })
+      .prefault({}),
+    verify: z
+      .strictObject({
+        reads: z.enum(['Sample', 'All']).default('Sample'),
+        sampleSize: z.int().min(0).max(100_000).default(200).describe('Objects read through each API server.'),
+      })
+      .prefault({}),
+    canary: z
+      .strictObject({ namespace: name.default('kube-system') })
+      .prefault({})
+      .describe('Where the short-lived objects live that prove what an API server reads and writes.'),
+  }),
+});
+
+/** A Migration document with its defaults filled in. Holds references only; never key material. */
+export type Migration = z.output<typeof migrationSchema>;
+export type MigrationSpec = Migration['spec'];
+export type ClusterSpec = MigrationSpec['cluster'];
+export type ApiServerSpec = ClusterSpec['apiServers'][number];
+export type EtcdSpec = ClusterSpec['etcd'];
+export type ProviderSpec = MigrationSpec['source'] | MigrationSpec['target'];
