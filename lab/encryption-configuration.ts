@@ -1,0 +1,26 @@
+/** What an initial EncryptionConfiguration may be made of, for one node. */
+export interface EncryptionContext {
+  readonly node: string;
+  /** 32 random bytes in base64, the same for all nodes of the lab. */
+  readonly aescbcKey: string;
+  /** The socket of this node's plugin, as `unix://…`. */
+  readonly endpoint: string;
+}
+
+/** Where a migration begins: a key in the file, as most clusters have it. Comments are there to survive edits. */
+export function initialEncryptionConfiguration({ node, aescbcKey }: EncryptionContext): string {
+  return `# Encryption at rest of ${node}. Comments in this file are kept by keyferry.
+apiVersion: apiserver.config.k8s.io/v1
+kind: EncryptionConfiguration
+resources:
+  - resources: [secrets, configmaps]
+    providers:
+      # The first provider writes; the others only read.
+      - aescbc:
+          keys:
+            - name: key1
+              secret: ${aescbcKey}
+      # Reads what was stored before encryption was turned on.
+      - identity: {}
+`;
+}

@@ -1,0 +1,31 @@
+import { type EncryptionContext } from './encryption-configuration.ts';
+import { type Say } from './servers.ts';
+
+/** What to put up. Nothing but `dir` is needed: the rest is a control plane of two API servers, Vault and Temporal. */
+export interface LabOptions {
+  /** A folder that doesn't exist yet, or is empty. */
+  readonly dir: string;
+  readonly apiServers?: number;
+  /** Take a changed encryption configuration up without a restart (default true). */
+  readonly reload?: boolean;
+  /** Default 60, as in Kubernetes. */
+  readonly requestTimeoutSeconds?: number;
+  /** Default 300, as in Kubernetes. */
+  readonly etcdCompactionSeconds?: number;
+  /** Default true. */
+  readonly vault?: boolean;
+  /** Default true. */
+  readonly temporal?: boolean;
+  /** A kms plugin on each node; needs Vault (default false). */
+  readonly plugins?: boolean;
+  /** An agent on each node; needs Temporal (default false). */
+  readonly agents?: boolean;
+  /** Workers; need Temporal (default 0). */
+  readonly workers?: number;
+  /** The text of a node's first EncryptionConfiguration; by default an aescbc key, then identity. */
+  readonly encryptionConfiguration?: (context: EncryptionContext) => string;
+  /** Progress, a line at a time. */
+  readonly say?: Say;
+  /** Aborting takes down what was put up so far. */
+  readonly signal?: AbortSignal;
+}

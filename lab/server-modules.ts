@@ -1,0 +1,121 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { KeyferryError } from '../src/errors.ts';
+import { packageRoot } from './paths.ts';
+
+export type ServerName = 'etcd' | 'kube-apiserver' | 'temporal' | 'vault';
+
+/** How one server is told, found and built. Its version is the one that `lab/servers/<module>/go.mod` pins. */
+export interface ServerModule {
+  readonly name: ServerName;
+  /** Folder below `lab/servers`. */
+  readonly module: string;
+  /** The Go module in go.mod that has the version. */
+  readonly versionOf: string;
+  /** The Go package that is built. */
+  readonly main: string;
+  readonly tags?: string;
+  /** Linker flags besides those that leave symbols out. */
+  ldflags(version: string): string;
+  /** Environment variable that names a binary. */
+  readonly env: string;
+  readonly versionArgs: readonly string[];
+  /** The oldest version that a lab can use, and why. */
+  readonly minimum: readonly [number, number];
+  readonly minimumWhy: string;
+  readonly why: string;
+  /** Time of a build on two cores with an empty cache. */
+  readonly takes: string;
+  /** Part of envtest's assets (KUBEBUILDER_ASSETS). */
+  readonly inKubebuilderAssets: boolean;
+}
+
+const plain = () => '';
+
+export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
+  etcd: {
+    name: 'etcd',
+    module: 'etcd',
+    versionOf: 'go.etcd.io/etcd/server/v3',
+    main: 'go.etcd.io/etcd/server/v3',
+    ldflags: plain,
+    env: 'KEYFERRY_ETCD',
+    versionArgs: ['--version'],
+    minimum: [3, 5],
+    minimumWhy: 'its /readyz came with later 3.5 releases',
+    why: 'the API servers keep their objects in it',
+    takes: 'half a minute to a minute',
+    inKubebuilderAssets: true,
+  },
+  'kube-apiserver': {
+    name: 'kube-apiserver',
+    module: 'kubernetes',
+    versionOf: 'k8s.io/kubernetes',
+    main: 'k8s.io/kubernetes/cmd/kube-apiserver',
+    // Without it the server reports v0.0.0, and feature defaults follow the reported version.
+    ldflags: (version) => `-X k8s.io/component-base/version.gitVersion=v${version}`,
+    env: 'KEYFERRY_KUBE_APISERVER',
+    versionArgs: ['--version'],
+    minimum: [1, 34],
+    minimumWhy: 'the metric with the hash of the loaded encryption configuration came with 1.34',
+    why: 'a real API server is what keyferry is tried on',
+    takes: 'three to four minutes',
+    inKubebuilderAssets: true,
+  },
+  temporal: {
+    name: 'temporal',
+    module: 'temporal',
+    versionOf: 'github.com/temporalio/cli',
+    main: 'github.com/temporalio/cli/cmd/temporal',
+    ldflags: plain,
+    env: 'KEYFERRY_TEMPORAL',
+    versionArgs: ['--version'],
+    minimum: [1, 5],
+    minimumWhy: 'older dev servers lack what keyferry uses of workflow updates',
+    why: 'migrations run as Temporal workflows',
+    takes: 'two to three minutes',
+    inKubebuilderAssets: false,
+  },
+  vault: {
+    name: 'vault',
+    module: 'vault',
+    versionOf: 'github.com/hashicorp/vault',
+    main: 'github.com/hashicorp/vault',
+    tags: 'minimal',
+    ldflags: plain,
+    env: 'KEYFERRY_VAULT',
+    versionArgs: ['version'],
+    minimum: [1, 15],
+    minimumWhy: 'older ones were not tried',
+    why: 'its transit engine holds the key that objects are moved to',
+    takes: 'two to five minutes',
+    inKubebuilderAssets: false,
+  },
+};
+
+export function moduleDir(server: ServerModule): string {
+  return join(packageRoot(), 'lab/servers', server.module);
+}
+
+/** The version that go.mod pins, without its "v". */
+export function pinnedVersion(server: ServerModule): string {
+  const file = join(moduleDir(server), 'go.mod');
+  const escaped = server.versionOf.replaceAll('.', '\\.');
+  const version = new RegExp(`^(?:require)?\\s*${escaped} v(\\S+)`, 'm').exec(
+    readFileSync(file, 'utf8'),
+  )?.[1];
+  if (version === undefined) {
+    throw new KeyferryError('FileInvalid', `${file} pins no version of ${server.versionOf}.`, {
+      remedy: 'Restore the file.',
+    });
+  }
+  return version;
+}
+
+/** Whether what a server says about its version is recent enough; false when no version can be told. */
+export function versionFits(server: ServerModule, output: string): boolean {
+  const found = /\bv?(\d+)\.(\d+)\.\d+/.exec(output);
+  if (found === null) return false;
+  const [major, minor] = [Number(found[1]), Number(found[2])];
+  return major > server.minimum[0] || (major === server.minimum[0] && minor >= server.minimum[1]);
+}
