@@ -1,0 +1,189 @@
+import { readFileSync } from 'node:fs';
+import type { RequestOptions } from 'node:https';
+import { KubeConfig } from '@kubernetes/client-node';
+import { Agent, type Dispatcher } from 'undici';
+import { KeyferryError, messageOf } from '../errors.ts';
+import type { ApiServerSpec, ClusterSpec } from '../spec/migration.ts';
+
+/** How long credentials of the kubeconfig (tokens that rotate, exec plugins) are used before they are asked for again. */
+const CREDENTIALS_MS = 60_000;
+
+export interface ApiRequest {
+  method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
+  /** Path and query, already percent-encoded: `/api/v1/namespaces/default/secrets/a%3Ab`. */
+  path: string;
+  body?: unknown;
+  headers?: Record<string, string>;
+  timeoutMs?: number;
+  signal?: AbortSignal;
+}
+
+export interface ApiResponse {
+  status: number;
+  /** Seconds after which the server wants to be asked again, where it says so. */
+  retryAfterSeconds?: number;
+  /** The body, parsed where it is JSON. */
+  body: unknown;
+  text: string;
+}
+
+interface Session {
+  dispatcher: Agent;
+  headers: Record<string, string>;
+  expiresAt: number;
+}
+
+/** One API server, asked directly by its own address with the credentials of the kubeconfig. */
+export class ApiServer {
+  readonly name: string;
+  readonly node: string;
+  readonly #spec: ApiServerSpec;
+  readonly #kubeconfig: KubeConfig;
+  readonly #connections: number;
+  #session: Session | undefined;
+
+  constructor(spec: ApiServerSpec, kubeconfig: KubeConfig, connections: number) {
+    this.name = spec.name;
+    this.node = spec.node ?? spec.name;
+    this.#spec = spec;
+    this.#kubeconfig = kubeconfig;
+    this.#connections = connections;
+  }
+
+  /**
+   * Sends one request, and answers with whatever status came back.
+   *
+   * @throws KeyferryError `UnreachableApiServer`, retryable, when no answer came
+   */
+  async request(request: ApiRequest): Promise<ApiResponse> {
+    const { timeoutMs = 30_000 } = request;
+    try {
+      const session = await this.#open();
+      const timeout = AbortSignal.timeout(timeoutMs);
+      const response = await session.dispatcher.request({
+        origin: this.#spec.server,
+        path: request.path,
+        method: request.method,
+        headers: {
+          accept: 'application/json',
+          ...(request.body === undefined ? {} : { 'content-type': 'application/json' }),
+          ...request.headers,
+          ...session.headers,
+        },
+        body: request.body === undefined ? null : JSON.stringify(request.body),
+        signal: request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]),
+      });
+      if (response.statusCode === 401) this.#session = undefined;
+      return await read(response);
+    } catch (error) {
+      if (error instanceof KeyferryError) throw error;
+      throw new KeyferryError('UnreachableApiServer', `API server ${this.name} (${this.#spec.server}) did not answer: ${reasonOf(error, timeoutMs)}`, {
+        remedy: `check that ${this.name} runs and that its address, CA and credentials in the spec and kubeconfig are right`,
+        retryable: true,
+        cause: error,
+      });
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#session?.dispatcher.destroy();
+    this.#session = undefined;
+  }
+
+  async #open(): Promise<Session> {
+    if (this.#session !== undefined && this.#session.expiresAt > Date.now()) return this.#session;
+    const options: RequestOptions = {};
+    await this.#kubeconfig.applyToHTTPSOptions(options);
+    const { ca, cert, key, rejectUnauthorized, servername } = options;
+    const previous = this.#session;
+    this.#session = {
+      dispatcher: new Agent({
+        connections: this.#connections,
+        connect: {
+          ...(ca === undefined ? {} : { ca }),
+          ...(cert === undefined ? {} : { cert }),
+          ...(key === undefined ? {} : { key }),
+          ...(rejectUnauthorized === undefined ? {} : { rejectUnauthorized }),
+          ...(servername === undefined ? {} : { servername }),
+        },
+      }),
+      headers: stringHeaders(options.headers),
+      expiresAt: Date.now() + CREDENTIALS_MS,
+    };
+    // Requests under way on the old connections finish first.
+    void previous?.dispatcher.close();
+    return this.#session;
+  }
+}
+
+/**
+ * The API servers of a cluster, each with the kubeconfig's user and an address of its own.
+ *
+ * @param connections - connections to keep to each
+ * @throws KeyferryError `FileKubeconfig` when the kubeconfig or a CA file can't be used
+ */
+export function apiServersOf(cluster: ClusterSpec, connections = 32): ApiServer[] {
+  return cluster.apiServers.map((server) => new ApiServer(server, kubeconfigFor(cluster, server), connections));
+}
+
+function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig {
+  const { file, context } = cluster.kubeconfig;
+  const loaded = new KubeConfig();
+  try {
+    loaded.loadFromFile(file);
+    if (context !== undefined) loaded.setCurrentContext(context);
+    const user = loaded.getCurrentUser();
+    const base = loaded.getCurrentCluster();
+    if (user === null || base === null) throw new Error(`context "${loaded.getCurrentContext()}" has no cluster or no user`);
+    const own = new KubeConfig();
+    own.loadFromClusterAndUser(
+      {
+        ...base,
+        name: server.name,
+        server: server.server,
+        ...(server.tlsServerName === undefined ? {} : { tlsServerName: server.tlsServerName }),
+        ...(server.certificateAuthority === undefined
+          ? {}
+          : { caData: readFileSync(server.certificateAuthority.file).toString('base64') }),
+      },
+      user,
+    );
+    return own;
+  } catch (error) {
+    throw new KeyferryError('FileKubeconfig', `kubeconfig ${file} can't be used for ${server.name}: ${messageOf(error)}`, {
+      remedy: 'name a kubeconfig, a context and CA files that this machine can read',
+      cause: error,
+    });
+  }
+}
+
+async function read(response: Dispatcher.ResponseData): Promise<ApiResponse> {
+  const text = await response.body.text();
+  const retryAfter = Number(response.headers['retry-after']);
+  return {
+    status: response.statusCode,
+    ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
+    body: parsed(text, response.headers['content-type']),
+    text,
+  };
+}
+
+function parsed(text: string, contentType: string | string[] | undefined): unknown {
+  if (!String(contentType).includes('json')) return undefined;
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}
+
+function stringHeaders(headers: unknown): Record<string, string> {
+  const pairs = headers instanceof Map || headers instanceof Headers ? [...headers] : Object.entries(headers ?? {});
+  return Object.fromEntries(pairs.map(([name, value]) => [String(name), String(value)]));
+}
+
+function reasonOf(error: unknown, timeoutMs: number): string {
+  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
+  const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
+  return messageOf(cause);
+}

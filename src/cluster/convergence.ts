@@ -1,0 +1,74 @@
+import { KeyferryError } from '../errors.ts';
+import type { ApiServer } from './api-server.ts';
+
+/** What an API server says of the EncryptionConfiguration it runs. */
+export interface LoadedConfiguration {
+  /** `sha256:…` of the file it has loaded, from its metrics; absent where it has no such metric. */
+  hash?: string;
+  /** Whether /readyz/kms-providers is ok, and what it says where it isn't. */
+  kmsReady: boolean;
+  kmsDetail: string;
+  /** Files that it found changed and refused since it started. */
+  failedReloads: number;
+}
+
+export type Convergence = { converged: true } | { converged: false; why: string };
+
+const HASH = /^apiserver_encryption_config_controller_last_config_info\{[^}]*hash="(sha256:[0-9a-f]+)"[^}]*\} 1\b/m;
+const FAILED_RELOADS =
+  /^apiserver_encryption_config_controller_automatic_reloads_total\{[^}]*status="failure"[^}]*\} ([0-9.e+]+)/m;
+
+/**
+ * Asks one API server what it has loaded.
+ *
+ * @throws KeyferryError `UnreachableApiServer`, retryable; `RefusedMetrics` when its metrics may not be read
+ */
+export async function loadedConfiguration(server: ApiServer): Promise<LoadedConfiguration> {
+  const metrics = await server.request({ method: 'GET', path: '/metrics', timeoutMs: 10_000 });
+  if (metrics.status !== 200) {
+    throw new KeyferryError('RefusedMetrics', `${server.name} answered ${metrics.status} to /metrics`, {
+      remedy: "let the kubeconfig's user get the non-resource URLs /metrics and /readyz/* (deploy/rbac.yaml)",
+      retryable: metrics.status >= 500,
+    });
+  }
+  const ready = await server.request({ method: 'GET', path: '/readyz/kms-providers', timeoutMs: 10_000 });
+  const hash = HASH.exec(metrics.text)?.[1];
+  return {
+    ...(hash === undefined ? {} : { hash }),
+    kmsReady: ready.status === 200,
+    kmsDetail: ready.status === 200 ? 'ok' : `${ready.status} ${ready.text.slice(0, 200)}`,
+    failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
+  };
+}
+
+/** Whether an API server runs the file it should, or what it waits for. */
+export async function checkConvergence(server: ApiServer, expectedHash: string): Promise<Convergence> {
+  let loaded: LoadedConfiguration;
+  try {
+    loaded = await loadedConfiguration(server);
+  } catch (error) {
+    if (error instanceof KeyferryError && error.retryable) return { converged: false, why: error.message };
+    throw error;
+  }
+  if (loaded.hash === undefined) {
+    return {
+      converged: false,
+      why: `${server.name} doesn't tell which encryption configuration it has loaded (it needs --encryption-provider-config, and Kubernetes 1.34 or newer)`,
+    };
+  }
+  if (loaded.hash !== expectedHash) {
+    const failed = loaded.failedReloads > 0 ? `; ${loaded.failedReloads} reloads failed since it started: see its log` : '';
+    return {
+      converged: false,
+      why: `${server.name} still runs ${short(loaded.hash)} and should run ${short(expectedHash)}${failed}`,
+    };
+  }
+  if (!loaded.kmsReady) {
+    return { converged: false, why: `${server.name} has loaded the file, but its kms providers aren't ready: ${loaded.kmsDetail}` };
+  }
+  return { converged: true };
+}
+
+function short(hash: string): string {
+  return hash.slice(0, 'sha256:'.length + 12);
+}
