@@ -1,0 +1,135 @@
+import type { EtcdClient, EtcdEntry } from '../cluster/etcd.ts';
+import { after, endOfPrefix } from '../cluster/etcd.ts';
+import { objectOf, type Resource } from '../cluster/resources.ts';
+import { parseHeader, type CompiledNames } from '../envelope/header.ts';
+import { isOutside } from '../envelope/staleness.ts';
+import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
+import {
+  emptyTally,
+  MAX_EXAMPLES,
+  MAX_REPRESENTATIVES,
+  rowId,
+  type CensusRow,
+  type CensusTally,
+  type ObjectName,
+} from './tally.ts';
+
+/** Bytes a page aims at: values go from 100 B to more than 1 MiB, and memory stays flat. */
+const PAGE_BYTES = 4 * 1024 * 1024;
+const FIRST_PAGE = 64;
+const MAX_PAGE = 2_000;
+
+export interface CensusPart {
+  tally: CensusTally;
+  /** Where to go on; undefined once the resource is at its end. */
+  cursor: string | undefined;
+}
+
+/**
+ * Counts what the objects of one resource are encrypted with, as etcd has them, from a cursor on.
+ *
+ * @param timeMs - milliseconds after which no new page is begun
+ * @param onProgress - called after each page
+ */
+export async function countFrom(
+  etcd: EtcdClient,
+  resource: Resource,
+  cursor: string | undefined,
+  target: EnvelopeTarget,
+  names: CompiledNames,
+  options: { timeMs: number; signal: AbortSignal; onProgress: (objects: number) => void },
+): Promise<CensusPart> {
+  const deadline = Date.now() + options.timeMs;
+  const end = endOfPrefix(resource.etcdPrefix);
+  const counter = new Counter(resource, target, names);
+  let start: string | undefined = cursor ?? resource.etcdPrefix;
+  let limit = FIRST_PAGE;
+
+  while (start !== undefined) {
+    const page = await etcd.range({ start, end, limit });
+    counter.add(page.entries, page.revision);
+    options.onProgress(counter.tally.objects);
+    const last = page.entries.at(-1);
+    start = page.more && last !== undefined ? after(last.key) : undefined;
+    if (options.signal.aborted || Date.now() >= deadline) break;
+    const bytes = page.entries.reduce((sum, entry) => sum + entry.value.length, 0);
+    limit = Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * page.entries.length) / Math.max(1, bytes))));
+  }
+  return { tally: counter.finish(), cursor: start };
+}
+
+class Counter {
+  readonly tally: CensusTally = emptyTally();
+  readonly #resource: Resource;
+  readonly #target: EnvelopeTarget;
+  readonly #names: CompiledNames;
+  readonly #rows = new Map<string, CensusRow>();
+  readonly #deks = new Set<string>();
+
+  constructor(resource: Resource, target: EnvelopeTarget, names: CompiledNames) {
+    this.#resource = resource;
+    this.#target = target;
+    this.#names = names;
+  }
+
+  add(entries: readonly EtcdEntry[], revision: number): void {
+    if (this.tally.revision === 0) this.tally.revision = revision;
+    for (const entry of entries) this.#one(entry);
+  }
+
+  finish(): CensusTally {
+    this.tally.rows = [...this.#rows.values()];
+    return this.tally;
+  }
+
+  #one(entry: EtcdEntry): void {
+    const { tally } = this;
+    const header = parseHeader(entry.value, this.#names);
+    const name = (): ObjectName => ({ resource: this.#resource.name, ...objectOf(this.#resource, entry.key) });
+    tally.objects += 1;
+
+    const row = { resource: this.#resource.name, ...rowOf(header) };
+    const id = rowId(row);
+    const known = this.#rows.get(id);
+    if (known === undefined) this.#rows.set(id, { ...row, count: 1 });
+    else known.count += 1;
+
+    if (header.provider === 'unknown') {
+      tally.unknown += 1;
+      if (tally.unknownExamples.length < MAX_EXAMPLES) tally.unknownExamples.push(name());
+    } else if (!isOutside(header, this.#target)) {
+      tally.inTarget += 1;
+    } else if (tally.outsideExamples.length < MAX_EXAMPLES) {
+      tally.outsideExamples.push(name());
+    }
+
+    const dek = `${id}/${dekOf(header)}`;
+    if (this.#deks.has(dek)) return;
+    if (this.#deks.size >= MAX_REPRESENTATIVES) {
+      tally.moreDeks += 1;
+      return;
+    }
+    this.#deks.add(dek);
+    tally.representatives.push(name());
+  }
+}
+
+function rowOf(header: EnvelopeHeader): Omit<CensusRow, 'resource' | 'count'> {
+  switch (header.provider) {
+    case 'identity':
+    case 'unknown':
+      return { provider: header.provider };
+    case 'aescbc':
+    case 'aesgcm':
+    case 'secretbox':
+      return { provider: header.provider, key: header.keyName };
+    case 'kms':
+      return header.version === 'v1'
+        ? { provider: 'kms v1', key: header.name }
+        : { provider: 'kms v2', key: header.name, keyId: header.keyId };
+  }
+}
+
+function dekOf(header: EnvelopeHeader): string {
+  return header.provider === 'kms' && header.version === 'v2' ? header.dekHash : '';
+}

@@ -1,0 +1,100 @@
+import type { ApiServer } from '../cluster/api-server.ts';
+import { after, endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
+import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
+import { KeyferryError } from '../errors.ts';
+import { MAX_EXAMPLES, type ObjectName } from './tally.ts';
+
+const CONCURRENCY = 16;
+const PAGE = 500;
+
+/** An object that an API server could not read, and what it answered. */
+export interface ReadFailure extends ObjectName {
+  apiServer: string;
+  status: number;
+}
+
+export interface ReadsPart {
+  /** Objects read, each counted once per API server. */
+  read: number;
+  failed: number;
+  failures: ReadFailure[];
+  cursor: string | undefined;
+}
+
+/** Reads named objects through each API server. A GET without resourceVersion goes past the watch cache; a LIST doesn't. */
+export async function readObjects(
+  servers: readonly ApiServer[],
+  resource: Resource,
+  objects: readonly { namespace?: string; name: string }[],
+  signal: AbortSignal,
+): Promise<Omit<ReadsPart, 'cursor'>> {
+  const part: Omit<ReadsPart, 'cursor'> = { read: 0, failed: 0, failures: [] };
+  for (let at = 0; at < objects.length && !signal.aborted; at += CONCURRENCY) {
+    const batch = objects.slice(at, at + CONCURRENCY);
+    await Promise.all(
+      servers.flatMap((server) =>
+        batch.map(async (object) => {
+          const status = await statusOf(server, resource, object);
+          // Deleted since it was listed: there is nothing left to read.
+          if (status === 404) return;
+          part.read += 1;
+          if (status === 200) return;
+          part.failed += 1;
+          if (part.failures.length >= MAX_EXAMPLES) return;
+          part.failures.push({ resource: resource.name, ...object, apiServer: server.name, status });
+        }),
+      ),
+    );
+  }
+  return part;
+}
+
+/** Reads every object of a resource through each API server, from a cursor on. */
+export async function readAllFrom(
+  etcd: EtcdClient,
+  servers: readonly ApiServer[],
+  resource: Resource,
+  cursor: string | undefined,
+  options: { timeMs: number; signal: AbortSignal; onProgress: (cursor: string) => void },
+): Promise<ReadsPart> {
+  const deadline = Date.now() + options.timeMs;
+  const end = endOfPrefix(resource.etcdPrefix);
+  const whole: ReadsPart = { read: 0, failed: 0, failures: [], cursor: cursor ?? resource.etcdPrefix };
+  while (whole.cursor !== undefined && !options.signal.aborted && Date.now() < deadline) {
+    const page = await etcd.range({ start: whole.cursor, end, limit: PAGE, keysOnly: true });
+    const part = await readObjects(
+      servers,
+      resource,
+      page.entries.map((entry) => objectOf(resource, entry.key)),
+      options.signal,
+    );
+    if (options.signal.aborted) break;
+    whole.read += part.read;
+    whole.failed += part.failed;
+    whole.failures = [...whole.failures, ...part.failures].slice(0, MAX_EXAMPLES);
+    const last = page.entries.at(-1);
+    whole.cursor = page.more && last !== undefined ? after(last.key) : undefined;
+    if (whole.cursor !== undefined) options.onProgress(whole.cursor);
+  }
+  return whole;
+}
+
+async function statusOf(
+  server: ApiServer,
+  resource: Resource,
+  object: { namespace?: string; name: string },
+): Promise<number> {
+  const response = await server.request({
+    method: 'GET',
+    // A table without objects: the server opens the value all the same, and no content travels.
+    path: `${objectPath(resource, object)}?includeObject=None`,
+    headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' },
+  });
+  if (response.status === 429 || response.status === 503) {
+    throw new KeyferryError('UnavailableApiServer', `${server.name} answered ${response.status} to a read`, {
+      remedy: 'keyferry tries again; a lasting 429 with an empty watch cache means objects that no key opens',
+      retryable: true,
+    });
+  }
+  return response.status;
+}

@@ -1,0 +1,164 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { ApiServer } from '../cluster/api-server.ts';
+import type { Cluster } from '../cluster/cluster.ts';
+import { after, type EtcdEntry } from '../cluster/etcd.ts';
+import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
+import { KeyferryError } from '../errors.ts';
+import {
+  MAX_REFUSALS,
+  type ChunkCounts,
+  type ChunkLimits,
+  type ChunkResult,
+  type KeyRange,
+  type Refusal,
+  type RewriteEngine,
+} from './engine.ts';
+import { outcomeOf } from './outcome.ts';
+
+const PAGE = 500;
+const ATTEMPTS = 6;
+
+/** An object's own trouble: it can't be rewritten for good. */
+type ObjectResult = { kind: 'rewritten' | 'current' | 'gone' } | { kind: 'refused'; refusal: Refusal };
+
+/**
+ * Rewrites by a no-op PATCH per object: the API server reads the object with whatever provider opens it, finds it
+ * stale, and seals it with the first provider. A concurrent writer wins; its write is sealed anew by itself.
+ *
+ * Keys are listed from etcd, always at its newest revision, so a compaction never ends a walk. The answer is a table
+ * without objects: no content travels.
+ */
+export class ApiServerEngine implements RewriteEngine {
+  readonly #cluster: Cluster;
+  #next = 0;
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+  }
+
+  async rewriteChunk(
+    resource: Resource,
+    range: KeyRange,
+    limits: ChunkLimits,
+    options: { signal: AbortSignal; onProgress: (cursor: string, counts: ChunkCounts) => void },
+  ): Promise<ChunkResult> {
+    const counts: ChunkCounts = { examined: 0, rewritten: 0, current: 0, gone: 0, refused: 0 };
+    const refusals: Refusal[] = [];
+    const begun = Date.now();
+    const deadline = begun + limits.timeMs;
+    let cursor: string | undefined = range.start;
+    let revision = 0;
+    let stalled: string | undefined;
+
+    const ended = (): boolean => options.signal.aborted || Date.now() >= deadline || counts.examined >= limits.objects;
+
+    while (cursor !== undefined && stalled === undefined && !ended()) {
+      const page = await this.#cluster.etcd.range({
+        start: cursor,
+        end: range.end,
+        limit: Math.min(PAGE, limits.objects - counts.examined),
+        keysOnly: true,
+      });
+      revision = page.revision;
+      // A batch is done as a whole before the cursor moves: what lies before the cursor is never in doubt.
+      for (let at = 0; at < page.entries.length && !ended(); at += limits.concurrency) {
+        const batch = page.entries.slice(at, at + limits.concurrency);
+        const results = await Promise.allSettled(batch.map((entry) => this.#rewrite(resource, entry, options.signal)));
+        const failed = results.find((result) => result.status === 'rejected');
+        if (failed !== undefined) {
+          stalled = reasonToStall(failed.reason, options.signal);
+          break;
+        }
+        for (const result of results) if (result.status === 'fulfilled') count(result.value, counts, refusals);
+        cursor = after(batch.at(-1)?.key ?? cursor);
+        options.onProgress(cursor, counts);
+        await pace(begun, counts.examined, limits.objectsPerSecond, options.signal);
+      }
+      if (stalled === undefined && !page.more && cursorIsPast(cursor, page.entries)) cursor = undefined;
+    }
+    return { cursor, counts, refusals, revision, ...(stalled === undefined ? {} : { stalled }) };
+  }
+
+  async #rewrite(resource: Resource, entry: EtcdEntry, signal: AbortSignal): Promise<ObjectResult> {
+    const object = objectOf(resource, entry.key);
+    let why = '';
+    for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
+      const server = this.#pick();
+      try {
+        const outcome = outcomeOf(await server.request(noOpPatch(objectPath(resource, object))));
+        switch (outcome.kind) {
+          case 'done':
+            return { kind: outcome.resourceVersion === String(entry.modRevision) ? 'current' : 'rewritten' };
+          case 'gone':
+            return { kind: 'gone' };
+          case 'refused':
+            return {
+              kind: 'refused',
+              refusal: { resource: resource.name, ...object, status: outcome.status, reason: outcome.reason },
+            };
+          case 'again':
+            why = `${server.name} answered ${outcome.why}`;
+            await sleep(jittered(outcome.afterMs), undefined, { signal });
+        }
+      } catch (error) {
+        if (!(error instanceof KeyferryError) || !error.retryable) throw error;
+        why = error.message;
+        await sleep(jittered(200 * attempt), undefined, { signal });
+      }
+    }
+    throw new KeyferryError('UnavailableObject', `${entry.key} could not be rewritten in ${ATTEMPTS} attempts: ${why}`, {
+      remedy: 'keyferry goes on as soon as the API servers answer',
+      retryable: true,
+    });
+  }
+
+  #pick(): ApiServer {
+    const servers = this.#cluster.apiServers;
+    this.#next = (this.#next + 1) % servers.length;
+    const server = servers[this.#next];
+    if (server === undefined) throw new Error('the schema lets no cluster without API servers pass');
+    return server;
+  }
+}
+
+function noOpPatch(path: string) {
+  return {
+    method: 'PATCH' as const,
+    // The answer is a table, and includeObject=None keeps even the metadata (with its annotations) out of it.
+    path: `${path}?fieldManager=keyferry&includeObject=None`,
+    headers: {
+      accept: 'application/json;as=Table;v=v1;g=meta.k8s.io',
+      'content-type': 'application/merge-patch+json',
+    },
+    body: {},
+  };
+}
+
+function count(result: ObjectResult, counts: ChunkCounts, refusals: Refusal[]): void {
+  counts.examined += 1;
+  counts[result.kind] += 1;
+  if (result.kind === 'refused' && refusals.length < MAX_REFUSALS) refusals.push(result.refusal);
+}
+
+function cursorIsPast(cursor: string, entries: readonly EtcdEntry[]): boolean {
+  const last = entries.at(-1);
+  return last === undefined || cursor > last.key;
+}
+
+function reasonToStall(error: unknown, signal: AbortSignal): string {
+  if (signal.aborted) return 'asked to stop';
+  if (error instanceof KeyferryError && error.retryable) return error.message;
+  throw error;
+}
+
+/** Waits until so many objects were due at the rate asked for. */
+async function pace(begun: number, examined: number, perSecond: number, signal: AbortSignal): Promise<void> {
+  if (perSecond === 0) return;
+  const due = begun + (examined / perSecond) * 1000;
+  const wait = due - Date.now();
+  if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => undefined);
+}
+
+function jittered(ms: number): number {
+  return ms * (0.75 + Math.random() / 2);
+}
