@@ -51,8 +51,9 @@ export function sealKmsV2(seal: KmsV2Seal): Buffer {
       `a kms v2 provider can't be named ${JSON.stringify(seal.providerName)}`,
     );
   }
-  const info = randomBytes(infoBytes);
-  const nonce = randomBytes(nonceBytes);
+  const random = randomBytes(infoBytes + nonceBytes);
+  const info = random.subarray(0, infoBytes);
+  const nonce = random.subarray(infoBytes);
   const cipher = createCipheriv('aes-256-gcm', expandSeed(seal.seed, info), nonce, {
     authTagLength: tagBytes,
   });
