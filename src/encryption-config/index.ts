@@ -1,0 +1,33 @@
+export { arrange, arrangementOf } from './arrange.ts';
+export { formatProviderRef, providersFor, sameProvider, writerOf } from './chain.ts';
+export { diffArrangements } from './diff.ts';
+export {
+  dropOriginal,
+  isMountPoint,
+  keepOriginal,
+  originalPath,
+  readConfigurationFile,
+  readOriginal,
+  replaceConfigurationFile,
+  type ConfigurationFile,
+} from './file.ts';
+export { hashOf, normalizedHash } from './hash.ts';
+export {
+  InvalidEncryptionConfigurationError,
+  parseEncryptionConfiguration,
+  validateEncryptionConfiguration,
+  type ValidationOptions,
+} from './parse.ts';
+export { redactEncryptionConfiguration } from './redact.ts';
+export {
+  arrangements,
+  type Arrangement,
+  type ArrangementEdit,
+  type ConfigurationEntry,
+  type EncryptionConfiguration,
+  type LocalProviderType,
+  type Problem,
+  type ProviderEntry,
+  type ProviderRef,
+  type ProviderSummary,
+} from './types.ts';
