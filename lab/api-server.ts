@@ -29,7 +29,7 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
   const { reload, requestTimeoutSeconds, etcdCompactionSeconds, ownHostName } = config.apiServerOptions;
   const paths = labPaths(config.dir);
   const own = paths.node(node);
-  const [command = '', ...args] = [
+  const words = [
     ...(ownHostName.length === 0 ? [] : [...ownHostName, 'sh', '-c', 'hostname "$0" && exec "$@"', node]),
     binaryOf(config, 'kube-apiserver'),
     `--etcd-servers=${etcdUrl(config)}`,
@@ -48,6 +48,7 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
     `--encryption-provider-config=${own.encryptionConfiguration}`,
     `--encryption-provider-config-automatic-reload=${reload}`,
   ];
+  const [command = '', ...args] = words;
   const name = `${node}.apiserver`;
   return {
     name,
@@ -112,11 +113,12 @@ export function readToken(paths: LabPaths, user: LabUser): string {
  * API servers on one machine fall together. Empty where the system doesn't allow it.
  */
 export async function ownHostNamePrefix(): Promise<readonly string[]> {
-  const prefix = process.getuid?.() === 0 ? ['unshare', '-u'] : ['unshare', '-r', '-u'];
+  const flags = process.getuid?.() === 0 ? ['-u'] : ['-r', '-u'];
   try {
-    const [command = '', ...args] = [...prefix, 'sh', '-c', 'hostname keyferry-probe'];
-    await promisify(execFile)(command, args, { timeout: 10_000 });
-    return prefix;
+    await promisify(execFile)('unshare', [...flags, 'sh', '-c', 'hostname keyferry-probe'], {
+      timeout: 10_000,
+    });
+    return ['unshare', ...flags];
   } catch {
     return [];
   }

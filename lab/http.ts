@@ -46,22 +46,24 @@ export class HttpClient {
       headers['content-type'] = contentType;
       headers['content-length'] = payload.length;
     }
+    const timeoutMs = this.#options.timeoutMs ?? 30_000;
     return new Promise((resolve, reject) => {
       const send = this.url.startsWith('https:') ? https.request : http.request;
-      const request = send(
-        new URL(path, this.url),
-        { method, headers, agent: this.#agent, timeout: this.#options.timeoutMs ?? 30_000 },
-        (response) => {
-          const chunks: Buffer[] = [];
-          response.on('data', (chunk: Buffer) => chunks.push(chunk));
-          response.once('error', reject);
-          response.once('end', () =>
-            resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
-          );
-        },
+      const request = send(new URL(path, this.url), { method, headers, agent: this.#agent }, (response) => {
+        const chunks: Buffer[] = [];
+        response.on('data', (chunk: Buffer) => chunks.push(chunk));
+        response.once('error', reject);
+        response.once('end', () =>
+          resolve({ status: response.statusCode ?? 0, text: Buffer.concat(chunks).toString('utf8') }),
+        );
+      });
+      // Over the whole exchange: a server that was frozen may still take connections, and a socket's own timeout starts anew.
+      const timer = setTimeout(
+        () => request.destroy(new Error(`no answer from ${this.url} within ${timeoutMs} ms`)),
+        timeoutMs,
       );
+      request.once('close', () => clearTimeout(timer));
       request.once('error', reject);
-      request.once('timeout', () => request.destroy(new Error(`no answer from ${this.url} in time`)));
       request.end(payload);
     });
   }

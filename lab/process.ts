@@ -190,6 +190,7 @@ async function gone(record: ProcessIdentity, withinMs: number): Promise<boolean>
 
 /** Options meant for this Node (a test runner's loader) would change how keyferry's own processes run. */
 function inheritedEnvironment(): NodeJS.ProcessEnv {
-  const { NODE_OPTIONS: _, ...rest } = process.env;
-  return rest;
+  const environment = { ...process.env };
+  delete environment['NODE_OPTIONS'];
+  return environment;
 }

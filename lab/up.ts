@@ -37,7 +37,8 @@ export async function putUp(options: LabOptions): Promise<LabConfig> {
     return config;
   } catch (error) {
     options.say?.(`taking down what was started: ${messageOf(error).split('\n')[0] ?? ''}`);
-    await takeDown(config.dir);
+    // Its own failure (someone else took the lab down meanwhile) must not hide why it came to this.
+    await takeDown(config.dir).catch((second: unknown) => options.say?.(messageOf(second)));
     throw error;
   }
 }
