@@ -8,7 +8,7 @@ interface Call {
   readonly timeoutMs: number;
 }
 
-const refusals: ReadonlySet<status> = new Set([
+const refusals: ReadonlySet<number> = new Set([
   status.INVALID_ARGUMENT,
   status.FAILED_PRECONDITION,
   status.NOT_FOUND,
@@ -26,7 +26,7 @@ export async function explainCallError(
   { call, socket, timeoutMs }: Call,
 ): Promise<KeyferryError> {
   const code = codeOf(error);
-  if (code === status.DEADLINE_EXCEEDED) {
+  if (code === (status.DEADLINE_EXCEEDED as number)) {
     return new KeyferryError(
       'TimeoutPlugin',
       `the KMS plugin at ${socket} did not answer ${call} in ${timeoutMs} ms`,
@@ -36,10 +36,10 @@ export async function explainCallError(
       },
     );
   }
-  if (code === status.UNAVAILABLE) {
+  if (code === (status.UNAVAILABLE as number)) {
     return (await socketProblem(socket)) ?? unavailable(socket, call, detailsOf(error));
   }
-  if (code === status.UNIMPLEMENTED) {
+  if (code === (status.UNIMPLEMENTED as number)) {
     return new KeyferryError(
       'PluginNotV2',
       `what listens at ${socket} does not speak KMS v2 (${call} is not there)`,
@@ -59,7 +59,7 @@ export async function explainCallError(
   }
   return new KeyferryError(
     'PluginFailed',
-    `${call} of the KMS plugin at ${socket} failed (${status[code]}): ${detailsOf(error)}`,
+    `${call} of the KMS plugin at ${socket} failed (${status[code] ?? code}): ${detailsOf(error)}`,
     { remedy: "look into the plugin's log for the same time", retryable: true },
   );
 }
@@ -103,9 +103,10 @@ async function socketProblem(socket: string): Promise<KeyferryError | undefined>
   }
 }
 
-function codeOf(error: unknown): status {
-  const code = error instanceof Error && 'code' in error ? error.code : undefined;
-  return typeof code === 'number' && code in status ? code : status.UNKNOWN;
+function codeOf(error: unknown): number {
+  return error instanceof Error && 'code' in error && typeof error.code === 'number'
+    ? error.code
+    : status.UNKNOWN;
 }
 
 /** The plugin's own words, on one line and bounded: they end in logs and on terminals. */

@@ -1,0 +1,275 @@
+import { z } from 'zod';
+import { type Logger } from '../telemetry/logger.ts';
+import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
+import { readAnswer, VaultApi, VaultRefusal, type VaultConnection } from './vault-api.ts';
+import { formatVaultKeyId, parseVaultKeyId, type VaultKeyId } from './vault-key-id.ts';
+import { VaultSession, type VaultAuth } from './vault-session.ts';
+
+/** A key of a Vault's transit engine. */
+export interface VaultTransitOptions extends VaultConnection {
+  /** The stable name of this Vault and namespace in key ids: no two Vaults may have the same, ever. No '/'. */
+  readonly service: string;
+  /** Mount path, e.g. `transit`. */
+  readonly mount: string;
+  readonly key: string;
+  readonly auth: VaultAuth;
+}
+
+const keyAnswer = z.object({
+  data: z.object({
+    latest_version: z.number().int().positive(),
+    derived: z.boolean().optional(),
+    supports_encryption: z.boolean().optional(),
+    // Unix seconds for symmetric keys, an object for others.
+    keys: z.record(z.string(), z.unknown()),
+  }),
+});
+const encryptAnswer = z.object({ data: z.object({ ciphertext: z.string() }) });
+const decryptAnswer = z.object({ data: z.object({ plaintext: z.string() }) });
+
+type KeyData = z.infer<typeof keyAnswer>['data'];
+
+const cacheMs = 60_000;
+
+/**
+ * Vault's transit engine as a key service. What it encrypts is Vault's own `vault:v<version>:…`, so that
+ * `vault write transit/decrypt/…` opens it too.
+ */
+export class VaultTransitKeyService implements KeyService {
+  readonly #options: VaultTransitOptions;
+  readonly #session: VaultSession;
+  #cached: { readonly version: KeyVersion; readonly until: number } | undefined;
+  #reading: Promise<KeyVersion> | undefined;
+  #newest: VaultKeyId | undefined;
+
+  constructor(options: VaultTransitOptions, log: Logger) {
+    this.#options = options;
+    this.#session = new VaultSession(new VaultApi(options), options.auth, log);
+  }
+
+  async current(signal?: AbortSignal): Promise<KeyVersion> {
+    if (this.#cached !== undefined && Date.now() < this.#cached.until) return this.#cached.version;
+    this.#reading ??= this.#readCurrent().finally(() => (this.#reading = undefined));
+    return await orTimeout(this.#reading, signal);
+  }
+
+  async encrypt(plaintext: Buffer, version: KeyVersion, signal?: AbortSignal): Promise<Buffer> {
+    const id = this.#own(version.keyId);
+    const ciphertext = await this.#encrypt(plaintext, id, signal);
+    // Pinning isn't enough: with a token that may "create", Vault makes a missing key anew, and its version 1 has the number
+    // of the old one. Read after encrypting, the creation time says whose version this was.
+    const data = await this.#readKey(signal);
+    if (data.keys[id.version] !== id.createdAt) {
+      this.#cached = undefined;
+      throw this.#gone(`version ${id.version} of ${this.#name} was made anew: it is another key now`);
+    }
+    return Buffer.from(ciphertext);
+  }
+
+  async #encrypt(plaintext: Buffer, id: VaultKeyId, signal: AbortSignal | undefined): Promise<string> {
+    let ciphertext: string;
+    try {
+      const answer = await this.#session.request({
+        path: `${this.#options.mount}/encrypt/${this.#options.key}`,
+        body: { plaintext: plaintext.toString('base64'), key_version: id.version },
+        signal,
+      });
+      ciphertext = readAnswer(encryptAnswer, answer).data.ciphertext;
+    } catch (error) {
+      // Encrypting with a key that isn't there needs "create", hence a 403: reading the key says which it is.
+      if (error instanceof KeyServiceError && error.kind === 'denied') await this.#readKey(signal);
+      if (!(error instanceof VaultRefusal)) throw error;
+      this.#cached = undefined;
+      if (error.reason.includes('version')) throw this.#gone(`${this.#name}: ${error.reason}`);
+      throw this.#refused('encrypt', error);
+    }
+    if (ciphertext.startsWith(`vault:v${id.version}:`)) return ciphertext;
+    throw this.#gone(`Vault encrypted with another version than version ${id.version} of ${this.#name}`);
+  }
+
+  async decrypt(ciphertext: Buffer, keyId: string, signal?: AbortSignal): Promise<Buffer> {
+    const id = this.#own(keyId);
+    const text = ciphertext.toString('latin1');
+    const version = /^vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}$/.exec(text)?.[1];
+    if (version === undefined) {
+      throw new KeyServiceError(
+        'invalid',
+        'CiphertextInvalid',
+        "this is no ciphertext of Vault's transit engine",
+        notOurs,
+      );
+    }
+    if (Number(version) !== id.version) {
+      throw wrongKey(`the ciphertext is of version ${version}, the key id names version ${id.version}`);
+    }
+    try {
+      const answer = await this.#session.request({
+        path: `${this.#options.mount}/decrypt/${this.#options.key}`,
+        body: { ciphertext: text },
+        signal,
+      });
+      return Buffer.from(readAnswer(decryptAnswer, answer).data.plaintext, 'base64');
+    } catch (error) {
+      if (!(error instanceof VaultRefusal)) throw error;
+      throw await this.#explainDecrypt(error, id, signal);
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.#session.close();
+  }
+
+  get #name(): string {
+    return `${this.#options.service}/${this.#options.mount}/${this.#options.key}`;
+  }
+
+  async #readCurrent(): Promise<KeyVersion> {
+    const data = await this.#readKey(undefined);
+    const { service, mount, key } = this.#options;
+    const createdAt = data.keys[data.latest_version];
+    if (typeof createdAt !== 'number' || data.derived === true || data.supports_encryption === false) {
+      throw new KeyServiceError(
+        'denied',
+        'VaultKeyUnfit',
+        `the key ${this.#name} is not a plain symmetric key`,
+        'use a key of type aes256-gcm96 that is not derived',
+      );
+    }
+    const id: VaultKeyId = { service, mount, key, version: data.latest_version, createdAt };
+    const newest = this.#newest;
+    if (newest !== undefined && isBefore(id, newest)) {
+      throw new KeyServiceError(
+        'denied',
+        'VaultKeyWentBack',
+        `the key ${this.#name} went back from version ${newest.version} to ${id.version}; was Vault restored from a backup?`,
+        'rotate the key once, so that a key id that was left never comes back',
+      );
+    }
+    this.#newest = id;
+    const version = {
+      keyId: formatVaultKeyId(id),
+      description: `version ${id.version} of ${this.#name}, made ${new Date(createdAt * 1000).toISOString()}`,
+    };
+    this.#cached = { version, until: Date.now() + cacheMs };
+    return version;
+  }
+
+  async #readKey(signal: AbortSignal | undefined): Promise<KeyData> {
+    try {
+      const answer = await this.#session.request({
+        path: `${this.#options.mount}/keys/${this.#options.key}`,
+        signal,
+      });
+      return readAnswer(keyAnswer, answer).data;
+    } catch (error) {
+      if (!(error instanceof VaultRefusal)) throw error;
+      this.#cached = undefined;
+      throw error.statusCode === 404 ? this.#notFound() : this.#refused('keys', error);
+    }
+  }
+
+  async #explainDecrypt(
+    error: VaultRefusal,
+    id: VaultKeyId,
+    signal: AbortSignal | undefined,
+  ): Promise<KeyServiceError> {
+    if (error.statusCode === 404 || error.reason.includes('encryption key not found'))
+      return this.#notFound();
+    if (error.reason.includes('too old')) {
+      return new KeyServiceError(
+        'denied',
+        'VaultVersionRetired',
+        `Vault no longer decrypts with version ${id.version} of ${this.#name}`,
+        `set the key's min_decryption_version to ${id.version} or lower`,
+      );
+    }
+    if (error.statusCode !== 400) return this.#refused('decrypt', error);
+    const data = await this.#readKey(signal);
+    if (data.keys[id.version] !== id.createdAt) {
+      return this.#gone(
+        `version ${id.version} of ${this.#name} is not the one that encrypted this: the key was made anew`,
+      );
+    }
+    return new KeyServiceError(
+      'invalid',
+      'CiphertextInvalid',
+      `Vault can't open this ciphertext: ${error.reason}`,
+      notOurs,
+    );
+  }
+
+  /** The id, if it is of this key. */
+  #own(keyId: string): VaultKeyId {
+    const id = parseVaultKeyId(keyId);
+    const { service, mount, key } = this.#options;
+    if (id?.service === service && id.mount === mount && id.key === key) return id;
+    throw wrongKey(`the key id ${JSON.stringify(keyId.slice(0, 200))} is not of ${this.#name}`);
+  }
+
+  #gone(message: string): KeyServiceError {
+    return new KeyServiceError(
+      'wrong-key',
+      'VaultKeyVersionGone',
+      message,
+      'encrypt again with the current version; what an old key sealed needs that key back from a backup of Vault',
+    );
+  }
+
+  #notFound(): KeyServiceError {
+    return new KeyServiceError(
+      'not-found',
+      'VaultKeyNotFound',
+      `there is no key ${this.#options.key} at the mount ${this.#options.mount} of ${this.#options.service}`,
+      'check mount and key; a deleted key comes back only from a backup of Vault: a new one of that name opens nothing',
+    );
+  }
+
+  #refused(operation: string, error: VaultRefusal): KeyServiceError {
+    return new KeyServiceError(
+      'denied',
+      'VaultRefused',
+      `Vault answered ${error.statusCode} to ${operation} with ${this.#name}: ${error.reason}`,
+      "check mount, key and Vault's audit log",
+    );
+  }
+}
+
+const notOurs = 'the value was damaged, or another key service encrypted it';
+
+function wrongKey(message: string): KeyServiceError {
+  return new KeyServiceError(
+    'wrong-key',
+    'WrongKeyId',
+    message,
+    'check that the EncryptionConfiguration names the plugin of the key service that sealed this',
+  );
+}
+
+/** An earlier version by number and by time. (By time alone two Vault nodes may disagree; a remade key counts anew.) */
+function isBefore(a: VaultKeyId, b: VaultKeyId): boolean {
+  const differs = a.version !== b.version || a.createdAt !== b.createdAt;
+  return differs && a.version <= b.version && a.createdAt <= b.createdAt;
+}
+
+async function orTimeout<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await work;
+  const stop = new AbortController();
+  const aborted = new Promise<never>((_, reject) => {
+    const giveUp = () =>
+      reject(
+        new KeyServiceError(
+          'timeout',
+          'TimeoutVault',
+          "Vault did not answer within the caller's deadline",
+          'check that Vault answers, and how long it takes (vault status)',
+        ),
+      );
+    if (signal.aborted) giveUp();
+    else signal.addEventListener('abort', giveUp, { signal: stop.signal });
+  });
+  try {
+    return await Promise.race([work, aborted]);
+  } finally {
+    stop.abort();
+  }
+}
