@@ -12,7 +12,7 @@ import {
   type CensusRow,
   type CensusTally,
   type ObjectName,
-} from './tally.ts';
+} from '../plan/tally.ts';
 
 /** Bytes a page aims at: values go from 100 B to more than 1 MiB, and memory stays flat. */
 const PAGE_BYTES = 4 * 1024 * 1024;

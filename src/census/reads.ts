@@ -2,7 +2,7 @@ import type { ApiServer } from '../cluster/api-server.ts';
 import { after, endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
-import { MAX_EXAMPLES, type ObjectName } from './tally.ts';
+import { MAX_EXAMPLES, type ObjectName } from '../plan/tally.ts';
 
 const CONCURRENCY = 16;
 const PAGE = 500;
@@ -27,6 +27,7 @@ export async function readObjects(
   resource: Resource,
   objects: readonly { namespace?: string; name: string }[],
   signal: AbortSignal,
+  onBatch: () => void,
 ): Promise<Omit<ReadsPart, 'cursor'>> {
   const part: Omit<ReadsPart, 'cursor'> = { read: 0, failed: 0, failures: [] };
   for (let at = 0; at < objects.length && !signal.aborted; at += CONCURRENCY) {
@@ -45,6 +46,7 @@ export async function readObjects(
         }),
       ),
     );
+    onBatch();
   }
   return part;
 }
@@ -61,12 +63,14 @@ export async function readAllFrom(
   const end = endOfPrefix(resource.etcdPrefix);
   const whole: ReadsPart = { read: 0, failed: 0, failures: [], cursor: cursor ?? resource.etcdPrefix };
   while (whole.cursor !== undefined && !options.signal.aborted && Date.now() < deadline) {
-    const page = await etcd.range({ start: whole.cursor, end, limit: PAGE, keysOnly: true });
+    const at = whole.cursor;
+    const page = await etcd.range({ start: at, end, limit: PAGE, keysOnly: true });
     const part = await readObjects(
       servers,
       resource,
       page.entries.map((entry) => objectOf(resource, entry.key)),
       options.signal,
+      () => options.onProgress(at),
     );
     if (options.signal.aborted) break;
     whole.read += part.read;
@@ -74,7 +78,6 @@ export async function readAllFrom(
     whole.failures = [...whole.failures, ...part.failures].slice(0, MAX_EXAMPLES);
     const last = page.entries.at(-1);
     whole.cursor = page.more && last !== undefined ? after(last.key) : undefined;
-    if (whole.cursor !== undefined) options.onProgress(whole.cursor);
   }
   return whole;
 }

@@ -9,7 +9,7 @@ export const ARRANGEMENTS: readonly Arrangement[] = ['source-only', 'target-read
 export type Side = 'source' | 'target';
 
 /** Which side an API server with this arrangement seals new values with. */
-export function writerOf(arrangement: Arrangement): Side {
+export function writingSide(arrangement: Arrangement): Side {
   return arrangement === 'source-only' || arrangement === 'target-reads' ? 'source' : 'target';
 }
 

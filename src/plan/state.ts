@@ -1,4 +1,4 @@
-import { writerOf, type Arrangement, type Side } from './arrangement.ts';
+import { writingSide, type Arrangement, type Side } from './arrangement.ts';
 import type { CensusView, Gate, Observed, ServerView } from './transition.ts';
 
 /** What happened, as far as the next decision depends on it. */
@@ -111,7 +111,7 @@ function editing(seen: Observed, server: string, arrangement: Arrangement): Obse
     ...edited,
     touched: true,
     proven: undefined,
-    targetMayHaveWritten: seen.targetMayHaveWritten || writerOf(arrangement) === 'target',
+    targetMayHaveWritten: seen.targetMayHaveWritten || writingSide(arrangement) === 'target',
     ...staleAfter(seen, arrangement),
   };
 }

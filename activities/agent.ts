@@ -1,0 +1,202 @@
+import { randomBytes, randomUUID } from 'node:crypto';
+import { execFile } from 'node:child_process';
+import { constants } from 'node:fs';
+import { access } from 'node:fs/promises';
+import { dirname } from 'node:path';
+import { promisify } from 'node:util';
+import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
+import {
+  arrange,
+  dropOriginal,
+  hashOf,
+  isMountPoint,
+  keepOriginal,
+  normalizedHash,
+  parseEncryptionConfiguration,
+  providersFor,
+  readConfigurationFile,
+  readOriginal,
+  replaceConfigurationFile,
+} from '../src/encryption-config/index.ts';
+import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
+import { KeyferryError, messageOf } from '../src/errors.ts';
+import { KmsPluginClient } from '../src/kms-plugin/client.ts';
+import { probePlugin } from '../src/kms-plugin/probe.ts';
+import type { NodeFindings, Trouble } from '../src/plan/preflight.ts';
+import type {
+  ArrangeInput,
+  ArrangeResult,
+  DropKeptInput,
+  NodeFile,
+  SealCanariesInput,
+  SealCanariesResult,
+} from '../workflows/types.ts';
+import type { AgentDependencies } from './dependencies.ts';
+
+const RESTART_TIMEOUT_MS = 120_000;
+const ARRANGEMENTS = ['target-reads', 'target-writes', 'target-only'] as const;
+
+/** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
+export function agentActivities({ node, restartCommand }: AgentDependencies) {
+  return {
+    /** Looks at the configuration file and at the target's plugin; changes nothing. */
+    async inspectNode(input: NodeFile): Promise<NodeFindings> {
+      const findings: NodeFindings = {
+        node,
+        file: input.file,
+        providers: [],
+        troubles: [],
+        canRestart: restartCommand !== undefined,
+      };
+      const plugin = input.target.type === 'kms' ? await inspectPlugin(input.target.endpoint) : undefined;
+      try {
+        const { text, hash } = await readConfigurationFile(input.file);
+        findings.hash = hash;
+        findings.normalizedHash = normalizedHash(text, node);
+        const configuration = parseEncryptionConfiguration(text);
+        findings.providers = input.resources.map((resource) => ({
+          resource,
+          providers: providersFor(configuration, resource),
+        }));
+        // A migration that can begin must also be able to end: every edit is tried now.
+        for (const arrangement of ARRANGEMENTS) arrange(text, { ...input, arrangement });
+      } catch (error) {
+        findings.troubles.push(troubleOf(error));
+      }
+      findings.troubles.push(...(await placeTroubles(input.file)));
+      return { ...findings, ...(plugin === undefined ? {} : { plugin }) };
+    },
+
+    /**
+     * Brings the file into an arrangement, always worked out from the original that is kept beside it: doing it twice,
+     * or after a crash in between, ends the same.
+     */
+    async arrangeConfiguration({ migrationId, arrangement, ...edit }: ArrangeInput): Promise<ArrangeResult> {
+      await keepOriginal(edit.file, migrationId);
+      const original = await readOriginal(edit.file, migrationId);
+      const present = await readConfigurationFile(edit.file);
+      const wanted = arrange(original.text, { ...edit, arrangement });
+      if (present.text === wanted) return { hash: present.hash };
+      const ours = [original.text, ...ARRANGEMENTS.map((one) => arrange(original.text, { ...edit, arrangement: one }))];
+      if (!ours.includes(present.text)) {
+        throw new KeyferryError(
+          'EncryptionConfigurationChanged',
+          `${edit.file} on ${node} was changed by somebody else (${present.hash.slice(0, 19)})`,
+          { remedy: 'put back what keyferry wrote, or take the change out until the migration is over; then resume' },
+        );
+      }
+      await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
+      return { hash: hashOf(wanted) };
+    },
+
+    /** Seals canaries as an API server would that writes with the target. */
+    async sealCanaries({ target, namespace, resources, purpose, nonce }: SealCanariesInput): Promise<SealCanariesResult> {
+      if (target.type !== 'kms') {
+        throw new KeyferryError('UnsupportedTarget', `canaries can't be sealed for ${target.type} yet`, {
+          remedy: 'use a kms target',
+        });
+      }
+      const client = new KmsPluginClient(target.endpoint);
+      try {
+        const { keyId } = await client.status();
+        const seed = randomBytes(32);
+        const sealedSeed = await client.encrypt(seed, randomUUID());
+        if (sealedSeed.keyId !== keyId) {
+          throw new KeyferryError('PluginKeyIdChanged', `the plugin on ${node} changed its key id while it sealed`, {
+            remedy: 'keyferry tries again',
+            retryable: true,
+          });
+        }
+        const values = resources.map((resource) => {
+          const one = canary(resource, namespace, purpose, nonce);
+          return sealKmsV2({
+            providerName: target.name,
+            etcdKey: canaryKey(one),
+            // The storage decoder of kube-apiserver reads JSON as well as protobuf.
+            plaintext: Buffer.from(JSON.stringify(canaryObject(one))),
+            seed,
+            keyId,
+            encryptedDekSource: sealedSeed.ciphertext,
+            annotations: sealedSeed.annotations,
+          }).toString('base64');
+        });
+        seed.fill(0);
+        return { keyId, values };
+      } finally {
+        client.close();
+      }
+    },
+
+    /** Restarts this node's API server by the command the agent was given; answers when the command has ended. */
+    async restartApiServer(): Promise<void> {
+      if (restartCommand === undefined) {
+        throw new KeyferryError('NoRestartCommand', `the agent on ${node} doesn't know how to restart its API server`, {
+          remedy: 'start the agent with --restart-command',
+        });
+      }
+      const beat = setInterval(() => heartbeat(), 1_000);
+      try {
+        await promisify(execFile)('/bin/sh', ['-c', restartCommand], {
+          timeout: RESTART_TIMEOUT_MS,
+          signal: cancellationSignal(),
+        });
+      } catch (error) {
+        throw new KeyferryError('RestartFailed', `the restart command on ${node} failed: ${exitOf(error)}`, {
+          remedy: `see the agent's log on ${node}; keyferry tries again`,
+          retryable: true,
+          cause: error,
+        });
+      } finally {
+        clearInterval(beat);
+      }
+    },
+
+    /** Removes the original that was kept: the point of no return on this node. */
+    async dropKept({ file, migrationId }: DropKeptInput): Promise<void> {
+      await dropOriginal(file, migrationId);
+    },
+  };
+}
+
+async function inspectPlugin(endpoint: string): Promise<NonNullable<NodeFindings['plugin']>> {
+  try {
+    return await probePlugin(endpoint);
+  } catch (error) {
+    return { keyId: '', latencyMs: 0, problems: [messageOf(error)] };
+  }
+}
+
+async function placeTroubles(file: string): Promise<Trouble[]> {
+  const troubles: Trouble[] = [];
+  const folder = dirname(file);
+  try {
+    await access(folder, constants.W_OK);
+  } catch {
+    troubles.push({
+      message: `${folder} can't be written`,
+      remedy: 'let the agent write the folder: the file is replaced by rename, so that no API server reads half of it',
+    });
+  }
+  if (await isMountPoint(file)) {
+    troubles.push({
+      message: `${file} is itself a mount`,
+      remedy: 'mount its folder instead: a file mount never sees a rename, so API servers would never see the change',
+    });
+  }
+  return troubles;
+}
+
+/** The endpoint of a provider is no secret; an unexpected error is a defect and goes up. */
+function troubleOf(error: unknown): Trouble {
+  if (error instanceof KeyferryError) return { message: error.message, remedy: error.remedy };
+  throw error;
+}
+
+/** How a command ended, without what it printed. */
+function exitOf(error: unknown): string {
+  const { code, signal, killed } = error as { code?: number | string; signal?: string; killed?: boolean };
+  if (killed === true) return `it took longer than ${RESTART_TIMEOUT_MS / 1000} s`;
+  return signal === undefined || signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
+}
+

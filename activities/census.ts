@@ -1,0 +1,22 @@
+import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { countFrom } from '../src/census/count.ts';
+import { compileNames } from '../src/envelope/header.ts';
+import type { CensusChunkInput, CensusChunkResult } from '../workflows/types.ts';
+import type { ClusterDependencies } from './dependencies.ts';
+
+/** Milliseconds of one chunk of a census. */
+const CHUNK_MS = 10_000;
+
+export function censusActivities({ clusters }: ClusterDependencies) {
+  return {
+    /** Counts a stretch of a resource's objects by what they are encrypted with. */
+    async censusChunk({ cluster, resource, cursor, target, names }: CensusChunkInput): Promise<CensusChunkResult> {
+      const part = await countFrom(clusters.get(cluster).etcd, resource, cursor, target, compileNames(names), {
+        timeMs: CHUNK_MS,
+        signal: cancellationSignal(),
+        onProgress: (objects) => heartbeat(objects),
+      });
+      return { tally: part.tally, ...(part.cursor === undefined ? {} : { cursor: part.cursor }) };
+    },
+  };
+}

@@ -1,0 +1,28 @@
+import { CancelledFailure, heartbeat, sleep } from '@temporalio/activity';
+import { apiServerNamed } from '../src/cluster/cluster.ts';
+import { checkConvergence, type Convergence } from '../src/cluster/convergence.ts';
+import type { LoadedInput } from '../workflows/types.ts';
+import type { ClusterDependencies } from './dependencies.ts';
+
+const POLL_MS = 1_000;
+
+export function convergenceActivities({ clusters }: ClusterDependencies) {
+  return {
+    /** Waits for one API server to run the file it should; answers with what it waits for when its time is over. */
+    async awaitLoaded({ cluster, apiServer, hash, waitMs }: LoadedInput): Promise<Convergence> {
+      const server = apiServerNamed(clusters.get(cluster), apiServer);
+      const deadline = Date.now() + waitMs;
+      for (;;) {
+        const seen = await checkConvergence(server, hash);
+        if (seen.converged || Date.now() >= deadline) return seen;
+        heartbeat();
+        try {
+          await sleep(POLL_MS);
+        } catch (error) {
+          if (error instanceof CancelledFailure) return seen;
+          throw error;
+        }
+      }
+    },
+  };
+}

@@ -1,0 +1,32 @@
+import { agentActivities } from './agent.ts';
+import { canaryActivities } from './canary.ts';
+import { censusActivities } from './census.ts';
+import { cleanupActivities } from './cleanup.ts';
+import { convergenceActivities } from './convergence.ts';
+import { cutoverActivities } from './cutover.ts';
+import type { ClusterDependencies } from './dependencies.ts';
+import { preflightActivities } from './preflight.ts';
+import { rewriteActivities } from './rewrite.ts';
+import { scanActivities } from './scan.ts';
+import { verifyActivities } from './verify.ts';
+
+export { agentActivities };
+export type { AgentDependencies, ClusterDependencies } from './dependencies.ts';
+
+/** Everything a worker does to a cluster. */
+export function clusterActivities(dependencies: ClusterDependencies) {
+  return {
+    ...preflightActivities(dependencies),
+    ...convergenceActivities(dependencies),
+    ...canaryActivities(dependencies),
+    ...scanActivities(dependencies),
+    ...rewriteActivities(dependencies),
+    ...censusActivities(dependencies),
+    ...verifyActivities(dependencies),
+    ...cutoverActivities(dependencies),
+    ...cleanupActivities(dependencies),
+  };
+}
+
+export type ClusterActivities = ReturnType<typeof clusterActivities>;
+export type AgentActivities = ReturnType<typeof agentActivities>;

@@ -1,0 +1,44 @@
+import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
+import { ApiServerEngine } from '../src/rewrite/apiserver.ts';
+import type { ChunkCounts, ChunkResult } from '../src/rewrite/engine.ts';
+import type { RewriteChunkInput } from '../workflows/types.ts';
+import type { ClusterDependencies } from './dependencies.ts';
+
+interface ChunkProgress {
+  cursor: string;
+  counts: ChunkCounts;
+}
+
+export function rewriteActivities({ clusters }: ClusterDependencies) {
+  return {
+    /**
+     * Rewrites a stretch of a shard. The cursor it answers with is the durable one; the heartbeat only shortens what a
+     * retry repeats. Asked to stop, it finishes the objects under way and answers with where it got.
+     */
+    async rewriteChunk({ cluster, resource, range, limits }: RewriteChunkInput): Promise<ChunkResult> {
+      const resumed = activityInfo().heartbeatDetails as ChunkProgress | undefined;
+      const engine = new ApiServerEngine(clusters.get(cluster));
+      const result = await engine.rewriteChunk(
+        resource,
+        { ...range, start: resumed?.cursor ?? range.start },
+        { ...limits, objects: Math.max(1, limits.objects - (resumed?.counts.examined ?? 0)) },
+        {
+          signal: cancellationSignal(),
+          onProgress: (cursor, counts) => heartbeat({ cursor, counts: plus(resumed?.counts, counts) } satisfies ChunkProgress),
+        },
+      );
+      return { ...result, counts: plus(resumed?.counts, result.counts) };
+    },
+  };
+}
+
+function plus(earlier: ChunkCounts | undefined, now: ChunkCounts): ChunkCounts {
+  if (earlier === undefined) return { ...now };
+  return {
+    examined: earlier.examined + now.examined,
+    rewritten: earlier.rewritten + now.rewritten,
+    current: earlier.current + now.current,
+    gone: earlier.gone + now.gone,
+    refused: earlier.refused + now.refused,
+  };
+}

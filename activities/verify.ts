@@ -1,0 +1,36 @@
+import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { readAllFrom, readObjects } from '../src/census/reads.ts';
+import type { ReadAllInput, ReadObjectsInput, ReadsResult } from '../workflows/types.ts';
+import type { ClusterDependencies } from './dependencies.ts';
+
+const CHUNK_MS = 10_000;
+
+export function verifyActivities({ clusters }: ClusterDependencies) {
+  return {
+    /** Reads named objects through every API server. */
+    async readObjects({ cluster, resources, objects }: ReadObjectsInput): Promise<ReadsResult> {
+      const { apiServers } = clusters.get(cluster);
+      const whole: ReadsResult = { read: 0, failed: 0, failures: [] };
+      for (const resource of resources) {
+        const own = objects.filter((object) => object.resource === resource.name);
+        const part = await readObjects(apiServers, resource, own, cancellationSignal(), () => heartbeat());
+        cancellationSignal().throwIfAborted();
+        whole.read += part.read;
+        whole.failed += part.failed;
+        whole.failures.push(...part.failures);
+      }
+      return whole;
+    },
+
+    /** Reads a stretch of all objects of a resource through every API server. */
+    async readAllChunk({ cluster, resource, cursor }: ReadAllInput): Promise<ReadsResult> {
+      const { apiServers, etcd } = clusters.get(cluster);
+      const { cursor: next, ...part } = await readAllFrom(etcd, apiServers, resource, cursor, {
+        timeMs: CHUNK_MS,
+        signal: cancellationSignal(),
+        onProgress: (at) => heartbeat(at),
+      });
+      return { ...part, ...(next === undefined ? {} : { cursor: next }) };
+    },
+  };
+}

@@ -1,0 +1,135 @@
+import type { ProviderSummary } from '../encryption-config/types.ts';
+
+/** One named check, as people read it. */
+export interface Check {
+  name: string;
+  outcome: 'pass' | 'warn' | 'fail';
+  /** What was seen. */
+  detail: string;
+  /** What to do; only where the outcome isn't `pass`. */
+  remedy?: string;
+}
+
+/** A thing that stands in the way, as whoever met it describes it. */
+export interface Trouble {
+  message: string;
+  remedy: string;
+}
+
+/** What the agent of one node found. Holds no key material. */
+export interface NodeFindings {
+  node: string;
+  file: string;
+  /** The file's hash, as the API server's metric has it, and the same with the node's name taken out. */
+  hash?: string;
+  normalizedHash?: string;
+  /** The providers of each migrated resource. */
+  providers: { resource: string; providers: readonly ProviderSummary[] }[];
+  /** Why the file can't be read, edited or replaced. */
+  troubles: Trouble[];
+  /** The target's plugin on this node. */
+  plugin?: { keyId: string; latencyMs: number; problems: readonly string[] };
+  /** Whether the agent was given a way to restart the API server. */
+  canRestart: boolean;
+}
+
+/** A node whose agent did not answer. */
+export interface SilentNode {
+  node: string;
+  silent: string;
+}
+
+/** Judges what the agents found: pure. */
+export function judgeNodes(
+  nodes: readonly (NodeFindings | SilentNode)[],
+  takeUp: 'Reload' | 'Restart',
+): Check[] {
+  const found = nodes.filter((node): node is NodeFindings => !('silent' in node));
+  return [
+    ...nodes.map(agentCheck),
+    ...found.map(fileCheck),
+    sameFile(found),
+    ...found.map(pluginCheck),
+    sameKeyId(found),
+    ...(takeUp === 'Restart' ? found.map(restartCheck) : []),
+  ].filter((check) => check !== undefined);
+}
+
+export function passed(checks: readonly Check[]): boolean {
+  return checks.every((check) => check.outcome !== 'fail');
+}
+
+function agentCheck(node: NodeFindings | SilentNode): Check {
+  const name = `agent on ${node.node}`;
+  if (!('silent' in node)) return { name, outcome: 'pass', detail: 'answers' };
+  return {
+    name,
+    outcome: 'fail',
+    detail: node.silent,
+    remedy: `run "keyferry agent --node ${node.node}" there, against the same Temporal and with the cluster's name`,
+  };
+}
+
+function fileCheck(node: NodeFindings): Check {
+  const name = `configuration file on ${node.node}`;
+  const trouble = node.troubles[0];
+  if (trouble === undefined) return { name, outcome: 'pass', detail: `${node.file} can be edited for every phase` };
+  return {
+    name,
+    outcome: 'fail',
+    detail: node.troubles.map((one) => one.message).join('; '),
+    remedy: trouble.remedy,
+  };
+}
+
+function sameFile(nodes: readonly NodeFindings[]): Check | undefined {
+  const hashes = new Map(nodes.flatMap((node) => (node.normalizedHash === undefined ? [] : [[node.node, node.normalizedHash]])));
+  if (hashes.size < 2) return undefined;
+  const name = 'configuration the same on every node';
+  if (new Set(hashes.values()).size === 1) return { name, outcome: 'pass', detail: `${hashes.size} nodes agree` };
+  return {
+    name,
+    outcome: 'fail',
+    detail: [...hashes].map(([node, hash]) => `${node} has ${hash.slice(0, 19)}`).join(', '),
+    remedy: 'make the files equal (paths may hold the node\'s name), and let every API server take them up',
+  };
+}
+
+function pluginCheck(node: NodeFindings): Check | undefined {
+  if (node.plugin === undefined) return undefined;
+  const name = `target plugin on ${node.node}`;
+  const { problems, keyId, latencyMs } = node.plugin;
+  if (problems.length === 0) {
+    return { name, outcome: 'pass', detail: `round trip in ${Math.round(latencyMs)} ms, key id ${keyId}` };
+  }
+  return {
+    name,
+    outcome: 'fail',
+    detail: problems.join('; '),
+    remedy: `start the plugin on ${node.node} and see that its key service answers`,
+  };
+}
+
+function sameKeyId(nodes: readonly NodeFindings[]): Check | undefined {
+  const ids = nodes.flatMap((node) => (node.plugin === undefined || node.plugin.keyId === '' ? [] : [node.plugin.keyId]));
+  if (ids.length < 2) return undefined;
+  const name = 'one key id on every node';
+  if (new Set(ids).size === 1) return { name, outcome: 'pass', detail: ids[0] ?? '' };
+  return {
+    name,
+    outcome: 'fail',
+    detail: [...new Set(ids)].join(', '),
+    remedy: 'give every node the same plugin configuration: servers on two key ids rewrite each other\'s objects for ever',
+  };
+}
+
+function restartCheck(node: NodeFindings): Check {
+  const name = `restart on ${node.node}`;
+  if (node.canRestart) return { name, outcome: 'pass', detail: 'the agent knows how' };
+  return {
+    name,
+    outcome: 'fail',
+    detail: 'the agent was started without --restart-command',
+    remedy: 'give the agent the command that restarts this node\'s API server, or set takeUp: Reload',
+  };
+}

@@ -1,0 +1,86 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporalio/worker';
+import { agentActivities, clusterActivities } from '../../activities/index.ts';
+import { Clusters } from '../cluster/cluster.ts';
+import { KeyferryError, messageOf } from '../errors.ts';
+import { createLogger, type Logger } from '../telemetry/logger.ts';
+import { FailureInterceptor } from './failures.ts';
+import { temporalLogger } from './temporal-logger.ts';
+
+export interface TemporalTarget {
+  address: string;
+  namespace: string;
+}
+
+/** A chunk ends by itself within 10 s: a worker that is asked to stop lets it. */
+const SHUTDOWN_GRACE = '15s';
+
+/** Runs workflows and the activities of clusters until the process is told to stop. */
+export async function runWorker(options: TemporalTarget & { taskQueue: string }): Promise<void> {
+  const log = createLogger('worker');
+  const clusters = new Clusters();
+  try {
+    await serve(log, options, {
+      taskQueue: options.taskQueue,
+      ...workflowSource(),
+      activities: clusterActivities({ clusters }),
+    });
+  } finally {
+    await clusters.close();
+  }
+}
+
+/** Runs the activities of one control-plane node until the process is told to stop. */
+export async function runAgent(
+  options: TemporalTarget & { cluster: string; node: string; restartCommand: string | undefined },
+): Promise<void> {
+  const { cluster, node, restartCommand } = options;
+  await serve(createLogger('agent'), options, {
+    taskQueue: `keyferry-node.${cluster}.${node}`,
+    activities: agentActivities({ node, restartCommand }),
+  });
+}
+
+async function serve(
+  log: Logger,
+  temporal: TemporalTarget,
+  options: Pick<WorkerOptions, 'activities' | 'workflowsPath' | 'workflowBundle'> & { taskQueue: string },
+): Promise<void> {
+  Runtime.install({ logger: temporalLogger(log), shutdownSignals: ['SIGTERM', 'SIGINT'] });
+  const connection = await connect(temporal);
+  try {
+    const worker = await Worker.create({
+      connection,
+      namespace: temporal.namespace,
+      ...options,
+      shutdownGraceTime: SHUTDOWN_GRACE,
+      maxHeartbeatThrottleInterval: '1s',
+      defaultHeartbeatThrottleInterval: '1s',
+      interceptors: { activity: [() => ({ inbound: new FailureInterceptor() })] },
+    });
+    log.info({ taskQueue: options.taskQueue, temporal: temporal.address }, 'ready');
+    await worker.run();
+    log.info('stopped');
+  } finally {
+    await connection.close();
+  }
+}
+
+async function connect({ address }: TemporalTarget): Promise<NativeConnection> {
+  try {
+    return await NativeConnection.connect({ address });
+  } catch (error) {
+    throw new KeyferryError('UnavailableTemporal', `Temporal at ${address} can't be reached: ${messageOf(error)}`, {
+      remedy: 'start it, or give its address with --temporal-address or TEMPORAL_ADDRESS',
+      retryable: true,
+    });
+  }
+}
+
+/** The bundle that the build made, or the sources where there is none (a checkout that runs unbuilt). */
+function workflowSource(): Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'> {
+  const bundle = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
+  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
+  return { workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)) };
+}

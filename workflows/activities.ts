@@ -1,0 +1,41 @@
+import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow';
+import type { AgentActivities, ClusterActivities } from '../activities/index.ts';
+
+/**
+ * A few quick attempts, then the workflow is told: it says what it waits for, and tries again by its own clock.
+ * Temporal's own endless retry would wait in silence.
+ */
+const retry = { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 } as const;
+
+/**
+ * Activities that write, or may be writing: the workflow moves on only once they have answered. (With TRY_CANCEL a
+ * chunk was seen to write 415 ms after its workflow had moved on.)
+ */
+export const cluster: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
+  startToCloseTimeout: '10m',
+  heartbeatTimeout: '10s',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
+
+/** Short questions and single writes to the cluster that need no heartbeat of their own. */
+export const quick: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
+  startToCloseTimeout: '2m',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
+
+/**
+ * The agent of one node, on its own task queue. An agent that isn't there is told within 30 s; without that limit the
+ * task would lie in the queue in silence.
+ */
+export function agentOf(clusterName: string, node: string): ActivityInterfaceFor<AgentActivities> {
+  return proxyActivities<AgentActivities>({
+    taskQueue: `keyferry-node.${clusterName}.${node}`,
+    scheduleToStartTimeout: '30s',
+    startToCloseTimeout: '3m',
+    heartbeatTimeout: '15s',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  });
+}

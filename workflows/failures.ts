@@ -1,0 +1,36 @@
+import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/workflow';
+
+/** Why a step did not succeed, in words for whoever waits. */
+export interface Trouble {
+  message: string;
+  /** Absent where trying again is all there is to do. */
+  remedy?: string;
+  retryable: boolean;
+}
+
+/** Reads the failure of an activity or of a child; anything else is a defect of the workflow and is thrown on. */
+export function troubleOf(error: unknown): Trouble {
+  if (error instanceof ChildWorkflowFailure) return troubleOf(error.cause);
+  if (error instanceof ApplicationFailure) return application(error);
+  if (!(error instanceof ActivityFailure)) throw error;
+  const { cause } = error;
+  if (cause instanceof ApplicationFailure) return application(cause);
+  if (cause instanceof TimeoutFailure) return timeout(cause, error);
+  return { message: `${error.activityType}: ${cause?.message ?? error.message}`, retryable: true };
+}
+
+function application(failure: ApplicationFailure): Trouble {
+  const remedy: unknown = failure.details?.[0];
+  return {
+    message: failure.message,
+    ...(typeof remedy === 'string' ? { remedy } : {}),
+    retryable: failure.nonRetryable !== true,
+  };
+}
+
+function timeout(failure: TimeoutFailure, activity: ActivityFailure): Trouble {
+  if (failure.timeoutType === 'SCHEDULE_TO_START') {
+    return { message: `no agent takes up "${activity.activityType}"`, remedy: 'start it: keyferry agent', retryable: true };
+  }
+  return { message: `"${activity.activityType}" did not answer in time`, retryable: true };
+}

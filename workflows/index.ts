@@ -1,0 +1,4 @@
+export { census } from './census.ts';
+export { migration } from './migration.ts';
+export { preflight } from './preflight.ts';
+export { rewriteShard } from './rewrite-shard.ts';

@@ -1,0 +1,29 @@
+import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { PlanView } from '../src/plan/outline.ts';
+import type { Progress } from '../src/plan/progress.ts';
+import type { ShardReport, TimelineEntry } from './types.ts';
+
+/** What an update answers: that it was taken, and where that leaves the migration. */
+export interface Acknowledgement {
+  phase: string;
+  waitingFor: string;
+}
+
+// Updates and signals share their names: updates are acknowledged, signals are what the Temporal UI and CLI send.
+// Their input is unknown until it is parsed: whatever somebody types must do no harm.
+export const pauseUpdate = defineUpdate<Acknowledgement, [unknown]>('pause');
+export const resumeUpdate = defineUpdate<Acknowledgement, [unknown]>('resume');
+export const approveUpdate = defineUpdate<Acknowledgement, [unknown]>('approve');
+export const rollbackUpdate = defineUpdate<Acknowledgement, [unknown]>('rollback');
+
+export const pauseSignal = defineSignal<[unknown]>('pause');
+export const resumeSignal = defineSignal<[unknown]>('resume');
+export const approveSignal = defineSignal<[unknown]>('approve');
+export const rollbackSignal = defineSignal<[unknown]>('rollback');
+
+/** From a shard to its migration. */
+export const shardReportSignal = defineSignal<[ShardReport]>('shardReport');
+
+export const progressQuery = defineQuery<Progress>('progress');
+export const planQuery = defineQuery<PlanView>('plan');
+export const timelineQuery = defineQuery<TimelineEntry[]>('timeline');

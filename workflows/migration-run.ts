@@ -1,0 +1,302 @@
+import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
+import { defineSearchAttributeKey, msToNumber } from '@temporalio/common';
+import type { ProviderRef } from '../src/encryption-config/types.ts';
+import { admit, parseMessage, type Message, type MessageKind, type Verdict } from '../src/plan/messages.ts';
+import { nextSteps, rateOf, withSample, type Progress } from '../src/plan/progress.ts';
+import { advance, initial, type PlanEvent } from '../src/plan/state.ts';
+import { decide, type Step } from '../src/plan/transition.ts';
+import { refText, sourceOf, targetOf } from '../src/plan/sides.ts';
+import type { Acknowledgement } from './messages.ts';
+import { renderDetails } from './details.ts';
+import type { ChunkCounts, MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
+
+const MAX_TIMELINE = 200;
+/** A verification older than this is made again before cutover. */
+const FRESH_MS = 5 * 60_000;
+
+const PHASE = defineSearchAttributeKey('KeyferryPhase', 'KEYWORD');
+const CLUSTER = defineSearchAttributeKey('KeyferryCluster', 'KEYWORD');
+
+/**
+ * What a migration knows, how it changes by events and messages, and what it tells. Decisions are src/plan's; effects
+ * are the steps'. One plain object holds it all, for a run hands it to the next.
+ */
+export class MigrationRun {
+  readonly input: MigrationInput;
+  state: MigrationState;
+  /** Counts changes, so that whoever waits can wait for the next one. */
+  version = 0;
+  #scope: CancellationScope | undefined;
+
+  constructor(input: MigrationInput, id: string, now: number) {
+    this.input = input;
+    const { spec } = input.migration;
+    this.state = input.state ?? {
+      id,
+      seen: initial(
+        spec.cluster.apiServers.map((server) => server.name),
+        spec.cluster.encryptionConfiguration.takeUp,
+      ),
+      checks: [],
+      resources: [],
+      canaryResources: [],
+      names: [],
+      hashes: {},
+      representatives: [],
+      shards: [],
+      passes: [],
+      refusals: [],
+      rewrittenAt: 0,
+      stopping: false,
+      rate: [],
+      timeline: [{ at: now, actor: 'keyferry', verified: true, what: 'started' }],
+      startedAt: now,
+    };
+  }
+
+  get spec() {
+    return this.input.migration.spec;
+  }
+
+  get source(): ProviderRef {
+    return sourceOf(this.spec);
+  }
+
+  get target(): ProviderRef {
+    return targetOf(this.spec);
+  }
+
+  step(): Step {
+    return decide(this.state.seen);
+  }
+
+  /** Takes an event in, and tells where the migration stands now. */
+  event(event: PlanEvent): void {
+    const before = this.step().phase;
+    this.patch({ seen: advance(this.state.seen, event) });
+    const { phase } = this.step();
+    if (phase !== before) this.#enter(phase);
+  }
+
+  patch(change: Partial<MigrationState>): void {
+    this.state = { ...this.state, ...change };
+    this.version += 1;
+  }
+
+  note(entry: Omit<TimelineEntry, 'at'>): void {
+    this.patch({ timeline: [...this.state.timeline, { at: Date.now(), ...entry }].slice(-MAX_TIMELINE) });
+  }
+
+  /** Says what is being waited for; the time since when stays while the words do. */
+  waitFor(words: string | undefined): void {
+    const { waiting } = this.state;
+    if (waiting?.for === words) return;
+    const { waiting: _, ...rest } = this.state;
+    this.state = words === undefined ? rest : { ...rest, waiting: { for: words, since: Date.now() } };
+    this.version += 1;
+    this.tell();
+  }
+
+  /** Runs a step that messages may interrupt. Returns once everything it started has answered. */
+  async interruptible(run: () => Promise<void>): Promise<void> {
+    this.#scope = new CancellationScope();
+    try {
+      await this.#scope.run(run);
+    } finally {
+      this.#scope = undefined;
+    }
+  }
+
+  /** Holds the migration: by itself, or for a person. */
+  hold(reason: string): void {
+    this.event({ kind: 'held', reason });
+    this.patch({ stopping: this.#scope !== undefined });
+    this.#scope?.cancel();
+    this.tell();
+  }
+
+  /** Every writer has answered: a hold that was asked for holds. */
+  settled(): void {
+    if (this.state.stopping) {
+      this.patch({ stopping: false });
+      this.note({ actor: 'keyferry', verified: true, what: 'stands still: every writer has answered' });
+    }
+    this.tell();
+  }
+
+  /** Opens the gates that the spec opens by itself. */
+  openAutomaticGates(): void {
+    const step = this.step();
+    if (step.kind !== 'wait' || this.spec.gates[step.gate] !== 'Auto') return;
+    this.note({ actor: 'keyferry', verified: true, what: `approved ${step.gate}`, reason: 'the spec says Auto' });
+    this.#approve(step.gate);
+  }
+
+  // --- messages ----------------------------------------------------------------------------------------------------
+
+  /** @throws Error with the reason, which Temporal hands to the caller as the update's rejection */
+  validate(kind: MessageKind, raw: unknown): void {
+    const verdict = this.#judge(kind, raw);
+    if (!verdict.ok) throw new Error(verdict.why);
+  }
+
+  update(kind: MessageKind, raw: unknown): Acknowledgement {
+    const verdict = this.#judge(kind, raw);
+    if (!verdict.ok) throw new Error(verdict.why);
+    this.#obey(kind, verdict.value, true);
+    const { phase, waitingFor } = this.progress();
+    return { phase, waitingFor };
+  }
+
+  /** Never throws: a signal that fits nothing goes on the timeline as refused. */
+  signal(kind: MessageKind, raw: unknown): void {
+    const verdict = this.#judge(kind, raw);
+    if (verdict.ok) this.#obey(kind, verdict.value, false);
+    else this.note({ actor: 'unknown', verified: false, what: `${kind} refused`, reason: verdict.why });
+  }
+
+  #judge(kind: MessageKind, raw: unknown): Verdict<Message> {
+    const parsed = parseMessage(kind, raw);
+    if (!parsed.ok) return parsed;
+    const admitted = admit(kind, parsed.value, this.state.seen);
+    return admitted.ok ? parsed : admitted;
+  }
+
+  #obey(kind: MessageKind, message: Message, verified: boolean): void {
+    const what = kind === 'approve' ? `approved ${message.gate ?? ''}` : kind === 'rollback' ? 'rollback' : `${kind}d`;
+    this.note({ actor: message.actor, verified, what, ...(message.reason === '' ? {} : { reason: message.reason }) });
+    switch (kind) {
+      case 'pause':
+        this.hold(`paused by ${message.actor}${message.reason === '' ? '' : `: ${message.reason}`}`);
+        return;
+      case 'resume':
+        this.event({ kind: 'released' });
+        break;
+      case 'approve':
+        if (message.gate !== undefined) this.#approve(message.gate);
+        break;
+      case 'rollback':
+        this.patch({ shards: [], rate: [], refusals: [] });
+        this.event({ kind: 'turned', goal: 'source' });
+        this.#scope?.cancel();
+        break;
+    }
+    this.tell();
+  }
+
+  #approve(gate: 'cutover' | 'cleanup'): void {
+    const { censusAt = 0 } = this.state;
+    if (gate === 'cutover' && Date.now() - censusAt > FRESH_MS) this.event({ kind: 'expired' });
+    this.event({ kind: 'approved', gate });
+  }
+
+  shardReported(report: ShardReport): void {
+    const { stalled: _, ...shard } = this.state.shards[report.index] ?? { stalled: undefined };
+    if (!('start' in shard)) return;
+    const reported = { ...shard, counts: report.counts, ...(report.stalled === undefined ? {} : { stalled: report.stalled }) };
+    const shards = this.state.shards.map((one, i) => (i === report.index ? reported : one));
+    this.patch({ shards });
+    this.sample();
+  }
+
+  /** Takes a sample of what the pass has done so far, for its rate. */
+  sample(): void {
+    this.patch({ rate: withSample(this.state.rate, { at: Date.now(), done: sumOf(this.state.shards.map((shard) => shard.counts.examined)) }) });
+    this.tell();
+  }
+
+  // --- what it tells -----------------------------------------------------------------------------------------------
+
+  progress(): Progress {
+    const { state, spec } = this;
+    const { seen } = state;
+    const step = this.step();
+    const rewriting = state.shards.length > 0;
+    const last = seen.rewrite.finished ? state.passes.at(-1)?.counts : undefined;
+    const counted = rewriting ? state.shards.map((shard) => shard.counts) : last === undefined ? [] : [last];
+    const total = (field: keyof ChunkCounts): number => sumOf(counted.map((counts) => counts[field]));
+    const done = total('examined');
+    // Objects come and go while the shards are walked: what was planned is an estimate.
+    const of = Math.max(done, sumOf(state.shards.map((shard) => shard.objects)));
+    const rate = rateOf(state.rate);
+    const objects = this.#objects(done);
+    return {
+      migration: this.input.migration.metadata.name,
+      cluster: spec.cluster.name,
+      phase: step.phase,
+      goal: seen.goal,
+      source: refText(this.source),
+      target: refText(this.target),
+      state: this.#stateWord(step),
+      waitingFor: state.stopping ? 'every writer to answer' : (state.waiting?.for ?? step.reason),
+      ...(state.waiting === undefined ? {} : { waitingSince: state.waiting.since }),
+      objects,
+      pass: seen.rewrite.pass,
+      rewrite: {
+        done,
+        of,
+        rewritten: total('rewritten'),
+        current: total('current'),
+        gone: total('gone'),
+        refused: total('refused'),
+      },
+      rate,
+      ...(rate > 0 && step.kind !== 'hold' ? { etaSeconds: (of - done) / rate } : {}),
+      apiServers: seen.servers.map(({ name, file, mayRun }) => ({ name, file, mayRun })),
+      shards: {
+        total: state.shards.length,
+        done: state.shards.filter((shard) => shard.done).length,
+        stalled: [...new Set(state.shards.flatMap((shard) => (shard.stalled === undefined || shard.done ? [] : [shard.stalled])))],
+      },
+      refusals: state.refusals,
+      census: (state.census ?? state.before)?.rows ?? [],
+      checks: state.checks,
+      ...(state.reads === undefined ? {} : { reads: { read: state.reads.read, failed: state.reads.failed } }),
+      startedAt: state.startedAt,
+      ...(state.finishedAt === undefined ? {} : { finishedAt: state.finishedAt }),
+      nextSteps: nextSteps(seen),
+    };
+  }
+
+  /** What is under which provider, worked forward from the last census by what shards report. */
+  #objects(done: number): Progress['objects'] {
+    const { seen, census, before } = this.state;
+    // A census that still stands is exact; before one is taken, what was handled tells.
+    const exact = seen.census === undefined ? undefined : census;
+    const base = exact ?? census ?? before;
+    if (base === undefined) return { total: 0, inSource: 0, inTarget: 0 };
+    const moved = exact === undefined ? Math.min(done, base.objects) : 0;
+    const inTarget =
+      seen.goal === 'target' ? Math.max(base.inTarget, moved) : Math.min(base.inTarget, base.objects - moved);
+    return { total: base.objects, inSource: base.objects - inTarget, inTarget };
+  }
+
+  #stateWord(step: Step): Progress['state'] {
+    if (this.state.stopping) return 'pausing';
+    if (step.kind === 'hold') return 'paused';
+    if (step.kind === 'finish') return 'finished';
+    return step.kind === 'wait' ? 'waiting' : 'running';
+  }
+
+  tell(): void {
+    setCurrentDetails(renderDetails(this.progress()));
+  }
+
+  #enter(phase: string): void {
+    this.note({ actor: 'keyferry', verified: true, what: `phase ${phase}`, reason: this.step().reason });
+    if (!this.input.searchAttributes) return;
+    upsertSearchAttributes([
+      { key: PHASE, value: phase },
+      { key: CLUSTER, value: this.spec.cluster.name },
+    ]);
+  }
+
+  /** Milliseconds after the writer changed within which a value that was sealed before may still land. */
+  get lateWriteMs(): number {
+    return msToNumber(this.spec.cluster.requestTimeout as Parameters<typeof msToNumber>[0]) + 10_000;
+  }
+}
+
+function sumOf(numbers: readonly number[]): number {
+  return numbers.reduce((sum, one) => sum + one, 0);
+}

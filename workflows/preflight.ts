@@ -1,0 +1,79 @@
+import { sleep } from '@temporalio/workflow';
+import { judgeNodes, passed, type Check, type NodeFindings, type SilentNode } from '../src/plan/preflight.ts';
+import { nodeFile, nodeOf } from '../src/plan/sides.ts';
+import type { Migration } from '../src/spec/migration.ts';
+import { agentOf, quick } from './activities.ts';
+import { troubleOf } from './failures.ts';
+import type { PreflightResult } from './types.ts';
+import type { ConfiguredName } from '../src/envelope/types.ts';
+
+export interface PreflightReport extends Omit<PreflightResult, 'checks'> {
+  checks: Check[];
+  passed: boolean;
+  /** The hash of each API server's file. */
+  hashes: Record<string, string>;
+  /** Names that stand in the files, so that headers are read exactly. */
+  names: ConfiguredName[];
+}
+
+/** Runs every check of a migration, and changes nothing. */
+export async function preflight(migration: Migration): Promise<PreflightReport> {
+  const { cluster } = migration.spec;
+  const nodes = await Promise.all(cluster.apiServers.map((server) => inspect(migration, nodeOf(server))));
+  const hashes: Record<string, string> = {};
+  nodes.forEach((node, i) => {
+    const server = cluster.apiServers[i];
+    if (server !== undefined && !('silent' in node) && node.hash !== undefined) hashes[server.name] = node.hash;
+  });
+  const seen = await seenFromWorker(migration, hashes);
+  const checks = [...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks];
+  return { ...seen, checks, passed: passed(checks), hashes, names: namesOf(nodes) };
+}
+
+async function inspect(migration: Migration, node: string): Promise<NodeFindings | SilentNode> {
+  try {
+    return await agentOf(migration.spec.cluster.name, node).inspectNode(nodeFile(migration.spec, node));
+  } catch (error) {
+    return { node, silent: troubleOf(error).message };
+  }
+}
+
+async function seenFromWorker(migration: Migration, hashes: Record<string, string>): Promise<PreflightResult> {
+  for (let attempt = 1; ; attempt += 1) {
+    try {
+      return await quick.preflight({ migration, hashes });
+    } catch (error) {
+      const { message, remedy = 'mend it and start again', retryable } = troubleOf(error);
+      if (!retryable || attempt >= 3) {
+        return { checks: [{ name: 'cluster', outcome: 'fail', detail: message, remedy }], resources: [], canaries: [] };
+      }
+      await sleep('5s');
+    }
+  }
+}
+
+function namesOf(nodes: readonly (NodeFindings | SilentNode)[]): ConfiguredName[] {
+  const names = new Map<string, ConfiguredName>();
+  for (const node of nodes) {
+    if ('silent' in node) continue;
+    for (const { providers } of node.providers) {
+      for (const provider of providers) {
+        for (const name of configuredNames(provider)) names.set(JSON.stringify(name), name);
+      }
+    }
+  }
+  return [...names.values()];
+}
+
+function configuredNames(provider: NodeFindings['providers'][number]['providers'][number]): ConfiguredName[] {
+  switch (provider.type) {
+    case 'identity':
+      return [];
+    case 'kms':
+      return provider.apiVersion === 'v1' ? [{ type: 'kms-v1', name: provider.name }] : [];
+    case 'aescbc':
+    case 'aesgcm':
+    case 'secretbox':
+      return provider.keyNames.map((keyName) => ({ type: provider.type, keyName }));
+  }
+}

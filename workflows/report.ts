@@ -1,0 +1,44 @@
+import { refText } from '../src/plan/sides.ts';
+import type { MigrationRun } from './migration-run.ts';
+import type { CensusTally, Check, MigrationState, ReadsResult, Refusal, TimelineEntry } from './types.ts';
+
+/** How a migration ended, and what proves it. Names, counts and hashes only. */
+export interface MigrationReport {
+  migration: string;
+  workflowId: string;
+  cluster: string;
+  outcome: 'completed' | 'rolled-back' | 'failed';
+  source: string;
+  target: string;
+  startedAt: number;
+  finishedAt: number;
+  checks: Check[];
+  /** What every object was encrypted with before anything was changed, and at the end. */
+  before?: CensusTally;
+  after?: CensusTally;
+  reads?: ReadsResult;
+  passes: MigrationState['passes'];
+  refusals: Refusal[];
+  timeline: TimelineEntry[];
+}
+
+export function reportOf(run: MigrationRun, workflowId: string, outcome: MigrationReport['outcome']): MigrationReport {
+  const { state } = run;
+  return {
+    migration: run.input.migration.metadata.name,
+    workflowId,
+    cluster: run.spec.cluster.name,
+    outcome,
+    source: refText(run.source),
+    target: refText(run.target),
+    startedAt: state.startedAt,
+    finishedAt: state.finishedAt ?? state.startedAt,
+    checks: state.checks,
+    ...(state.before === undefined ? {} : { before: state.before }),
+    ...(state.census === undefined ? {} : { after: state.census }),
+    ...(state.reads === undefined ? {} : { reads: state.reads }),
+    passes: state.passes,
+    refusals: state.refusals,
+    timeline: state.timeline,
+  };
+}

@@ -1,0 +1,98 @@
+import {
+  CancellationScope,
+  continueAsNew,
+  getExternalWorkflowHandle,
+  isCancellation,
+  sleep,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { cluster } from './activities.ts';
+import { troubleOf } from './failures.ts';
+import { shardReportSignal } from './messages.ts';
+import type { ChunkCounts, ChunkResult, ShardInput, ShardResult } from './types.ts';
+
+/** Chunks of one run: each is about ten events of history. */
+const CHUNKS_PER_RUN = 100;
+const MAX_REFUSALS = 50;
+const FIRST_PAUSE_MS = 1_000;
+const LONGEST_PAUSE_MS = 60_000;
+
+/**
+ * Walks one range of keys in chunks. The durable cursor is a chunk's result: whatever dies, at most one chunk is
+ * repeated. Cancelled, it waits for the chunk under way to answer, and returns where it got.
+ */
+export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
+  let { counts, refusals } = input;
+  let cursor: string | undefined = input.range.start;
+  let revision = 0;
+  let reported = counts.examined;
+  let pause = FIRST_PAUSE_MS;
+  const result = (): ShardResult => ({ ...(cursor === undefined ? {} : { cursor }), counts, refusals, revision });
+
+  for (let chunks = 0; cursor !== undefined; chunks += 1) {
+    if (CancellationScope.current().consideredCancelled) return result();
+    if (chunks >= CHUNKS_PER_RUN || workflowInfo().continueAsNewSuggested) {
+      return await continueAsNew<typeof rewriteShard>({
+        ...input,
+        range: { ...input.range, start: cursor },
+        counts,
+        refusals,
+      });
+    }
+    let stalled: string | undefined;
+    try {
+      const chunk: ChunkResult = await cluster.rewriteChunk({
+        cluster: input.cluster,
+        resource: input.resource,
+        range: { ...input.range, start: cursor },
+        limits: input.limits,
+      });
+      cursor = chunk.cursor;
+      counts = sum(counts, chunk.counts);
+      refusals = [...refusals, ...chunk.refusals].slice(0, MAX_REFUSALS);
+      revision = chunk.revision;
+      stalled = chunk.stalled;
+    } catch (error) {
+      if (isCancellation(error)) return result();
+      const trouble = troubleOf(error);
+      if (!trouble.retryable) throw error;
+      stalled = trouble.message;
+    }
+    if (CancellationScope.current().consideredCancelled) return result();
+    if (stalled !== undefined || cursor === undefined || counts.examined - reported >= input.reportEvery) {
+      reported = counts.examined;
+      await report({ index: input.index, counts, ...(stalled === undefined ? {} : { stalled }) });
+    }
+    if (stalled === undefined) {
+      pause = FIRST_PAUSE_MS;
+      continue;
+    }
+    try {
+      await sleep(pause);
+    } catch (error) {
+      if (isCancellation(error)) return result();
+      throw error;
+    }
+    pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
+  }
+  return result();
+}
+
+/** A report that can't be delivered isn't worth failing for: the shard's result says it all again. */
+async function report(payload: { index: number; counts: ChunkCounts; stalled?: string }): Promise<void> {
+  const { parent } = workflowInfo();
+  if (parent === undefined) return;
+  await getExternalWorkflowHandle(parent.workflowId)
+    .signal(shardReportSignal, payload)
+    .catch(() => undefined);
+}
+
+function sum(a: ChunkCounts, b: ChunkCounts): ChunkCounts {
+  return {
+    examined: a.examined + b.examined,
+    rewritten: a.rewritten + b.rewritten,
+    current: a.current + b.current,
+    gone: a.gone + b.gone,
+    refused: a.refused + b.refused,
+  };
+}

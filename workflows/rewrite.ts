@@ -1,0 +1,133 @@
+import {
+  CancellationScope,
+  ChildWorkflowCancellationType,
+  executeChild,
+  ParentClosePolicy,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { reportEvery, shardsFor } from '../src/plan/shards.ts';
+import { cluster, quick } from './activities.ts';
+import type { MigrationRun } from './migration-run.ts';
+import { rewriteShard } from './rewrite-shard.ts';
+import type { ChunkCounts, ShardResult, ShardState } from './types.ts';
+
+const NOTHING: ChunkCounts = { examined: 0, rewritten: 0, current: 0, gone: 0, refused: 0 };
+/** A chunk ends after so long or so much: what a death repeats at most, per shard. */
+const CHUNK_MS = 10_000;
+const CHUNK_OBJECTS = 5_000;
+const MAX_REFUSALS = 50;
+
+/** Walks all shards of a pass, some at a time. Interrupted, it waits for their writers, and keeps where each got. */
+export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
+  const { seen, shards } = run.state;
+  if (seen.rewrite.pass !== pass || shards.length === 0) {
+    run.patch({ refusals: [] });
+    run.event({ kind: 'rewriting', pass });
+    run.patch({ shards: await scan(run) });
+  }
+  run.waitFor(undefined);
+  run.sample();
+  const waiting = run.state.shards.flatMap((shard, index) => (shard.done ? [] : [index]));
+  const atOnce = Math.min(run.spec.pace.shards, waiting.length);
+  // Each of these walks one shard after another until none is left, or the pass is interrupted.
+  await Promise.all(
+    Array.from({ length: atOnce }, async () => {
+      for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+        if (CancellationScope.current().consideredCancelled) return;
+        await walk(run, index, atOnce);
+      }
+    }),
+  );
+  if (run.state.shards.some((shard) => !shard.done)) return;
+  finish(run, pass);
+}
+
+/** Cuts the resources into shards. */
+async function scan(run: MigrationRun): Promise<ShardState[]> {
+  const { resources } = run.state;
+  const { cluster: spec } = run.spec;
+  run.waitFor('the shards to be planned');
+  const counts = await Promise.all(resources.map((resource) => quick.countObjects({ cluster: spec, resource })));
+  const all = counts.reduce((sum, one) => sum + one, 0);
+  const planned = await Promise.all(
+    resources.map(async (resource, i) => {
+      // A resource without objects keeps one shard: some may appear.
+      const shards = Math.max(1, shardsFor(counts[i] ?? 0, all));
+      const ranges = await cluster.planShards({ cluster: spec, resource, shards });
+      return ranges.map((range) => ({ ...range, resource: resource.name, done: false, counts: NOTHING }));
+    }),
+  );
+  return planned.flat();
+}
+
+async function walk(run: MigrationRun, index: number, atOnce: number): Promise<void> {
+  const shard = run.state.shards[index];
+  const resource = run.state.resources.find((one) => one.name === shard?.resource);
+  if (shard === undefined || resource === undefined) return;
+  const { pace } = run.spec;
+  const result = await executeChild(rewriteShard, {
+    workflowId: `${workflowInfo().workflowId}/shard-${index}`,
+    args: [
+      {
+        cluster: run.spec.cluster,
+        resource,
+        range: { start: shard.cursor ?? shard.start, end: shard.end },
+        limits: {
+          timeMs: CHUNK_MS,
+          objects: CHUNK_OBJECTS,
+          concurrency: Math.max(1, Math.floor(pace.concurrency / atOnce)),
+          objectsPerSecond: pace.objectsPerSecond / atOnce,
+        },
+        index,
+        reportEvery: reportEvery(run.state.shards.length, shard.objects),
+        counts: shard.counts,
+        refusals: [],
+      },
+    ],
+    cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+    staticSummary: `${resource.name}, about ${shard.objects} objects`,
+  });
+  keep(run, index, result);
+}
+
+function keep(run: MigrationRun, index: number, result: ShardResult): void {
+  const shards = run.state.shards.map((shard, i): ShardState => {
+    if (i !== index) return shard;
+    const { stalled: _stalled, cursor: _cursor, ...rest } = shard;
+    return {
+      ...rest,
+      ...(result.cursor === undefined ? {} : { cursor: result.cursor }),
+      done: result.cursor === undefined,
+      counts: result.counts,
+    };
+  });
+  run.patch({
+    shards,
+    refusals: [...run.state.refusals, ...result.refusals].slice(0, MAX_REFUSALS),
+    rewrittenAt: Math.max(run.state.rewrittenAt, result.revision),
+  });
+  run.sample();
+}
+
+function finish(run: MigrationRun, pass: number): void {
+  const { seen, shards, passes } = run.state;
+  const counts = shards.reduce<ChunkCounts>(
+    (sum, { counts: one }) => ({
+      examined: sum.examined + one.examined,
+      rewritten: sum.rewritten + one.rewritten,
+      current: sum.current + one.current,
+      gone: sum.gone + one.gone,
+      refused: sum.refused + one.refused,
+    }),
+    NOTHING,
+  );
+  run.patch({ shards: [], rate: [], passes: [...passes, { side: seen.goal, pass, counts }].slice(-20) });
+  run.note({
+    actor: 'keyferry',
+    verified: true,
+    what: `pass ${pass} done`,
+    reason: `${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
+  });
+  run.event({ kind: 'rewritten', refused: counts.refused });
+}

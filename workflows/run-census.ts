@@ -1,0 +1,16 @@
+import { executeChild, workflowInfo, ChildWorkflowCancellationType, ParentClosePolicy } from '@temporalio/workflow';
+import { census } from './census.ts';
+import type { MigrationRun } from './migration-run.ts';
+import type { CensusTally } from './types.ts';
+
+/** Takes a census of everything the migration is about, in a workflow of its own. */
+export async function runCensus(run: MigrationRun): Promise<CensusTally> {
+  const { spec, state } = run;
+  return await executeChild(census, {
+    workflowId: `${workflowInfo().workflowId}/census`,
+    args: [{ cluster: spec.cluster, resources: state.resources, target: run.target, names: state.names }],
+    cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+    staticSummary: 'what every object is encrypted with',
+  });
+}

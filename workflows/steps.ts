@@ -1,0 +1,254 @@
+import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
+import { msToNumber } from '@temporalio/common';
+import { writingSide, type Arrangement } from '../src/plan/arrangement.ts';
+import { nodeFile, nodeOf } from '../src/plan/sides.ts';
+import type { Step } from '../src/plan/transition.ts';
+import type { ApiServerSpec } from '../src/spec/migration.ts';
+import { agentOf, cluster, quick } from './activities.ts';
+import { runCensus } from './run-census.ts';
+import type { MigrationRun } from './migration-run.ts';
+import { preflight } from './preflight.ts';
+import { rewrite } from './rewrite.ts';
+import type { ReadsResult, Resource, SealedCanary } from './types.ts';
+
+/** Milliseconds that one look at an API server waits for it to take up its file. */
+const LOAD_WAIT_MS = 60_000;
+const COMPACTION_POLL = '5s';
+
+/** Carries out one step, and tells the run what came of it. Throws what its activities throw. */
+export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
+  switch (step.kind) {
+    case 'preflight':
+      return await checkAll(run);
+    case 'count':
+      return await count(run);
+    case 'arrange':
+      return await arrange(run, step.arrangement, step.servers);
+    case 'converge':
+      return await converge(run, step.servers);
+    case 'canary':
+      return await prove(run, step.arrangement);
+    case 'rewrite':
+      return await rewrite(run, step.pass);
+    case 'settle':
+      return await settle(run);
+    case 'census':
+      return await takeCensus(run);
+    case 'read':
+      return await proveReads(run);
+    case 'soak':
+      return await soak(run);
+    case 'compaction':
+      return await awaitCompaction(run);
+    case 'cleanup':
+      return await cleanUp(run);
+    case 'wait':
+    case 'stop':
+    case 'hold':
+    case 'finish':
+      throw new Error(`"${step.kind}" isn't a step to carry out`);
+  }
+}
+
+async function checkAll(run: MigrationRun): Promise<void> {
+  const report = await preflight(run.input.migration);
+  run.patch({
+    checks: report.checks,
+    resources: report.resources,
+    canaryResources: report.canaries,
+    names: report.names,
+    hashes: report.hashes,
+  });
+  run.event({ kind: 'preflight', passed: report.passed });
+}
+
+async function count(run: MigrationRun): Promise<void> {
+  const tally = await runCensus(run);
+  run.patch({ before: tally });
+  run.event({ kind: 'counted' });
+}
+
+/** Edits files. The event comes first: from the moment an edit may have been made, a server may be running it. */
+async function arrange(run: MigrationRun, arrangement: Arrangement, servers: readonly string[]): Promise<void> {
+  for (const server of servers) run.event({ kind: 'editing', server, arrangement });
+  await Promise.all(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
+}
+
+async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): Promise<void> {
+  const node = nodeOf(server);
+  run.waitFor(`the agent on ${node} to write the configuration`);
+  const { hash } = await agentOf(run.spec.cluster.name, node).arrangeConfiguration({
+    ...nodeFile(run.spec, node),
+    migrationId: run.state.id,
+    arrangement,
+  });
+  run.patch({ hashes: { ...run.state.hashes, [server.name]: hash } });
+}
+
+/** Waits for servers to run their files. What the file of each should be is made sure of first: an edit may have failed. */
+async function converge(run: MigrationRun, servers: readonly string[]): Promise<void> {
+  await Promise.all(
+    servers.map(async (name) => {
+      const server = named(run, name);
+      const view = run.state.seen.servers.find((one) => one.name === name);
+      if (view === undefined) return;
+      await arrangeOne(run, server, view.file);
+      await load(run, server);
+    }),
+  );
+}
+
+async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
+  const hash = run.state.hashes[server.name] ?? '';
+  const restart = run.spec.cluster.encryptionConfiguration.takeUp === 'Restart';
+  const look = async (waitMs: number): Promise<boolean> => {
+    const seen = await cluster.awaitLoaded({ cluster: run.spec.cluster, apiServer: server.name, hash, waitMs });
+    run.waitFor(seen.converged ? undefined : seen.why);
+    if (seen.converged) run.event({ kind: 'loaded', server: server.name });
+    return seen.converged;
+  };
+  if (await look(0)) return;
+  if (restart) {
+    run.waitFor(`${server.name} to restart`);
+    await agentOf(run.spec.cluster.name, nodeOf(server)).restartApiServer();
+  }
+  await look(LOAD_WAIT_MS);
+}
+
+/** Shows by canaries that every API server is where its file says, and reads what the other side writes. */
+async function prove(run: MigrationRun, arrangement: Arrangement): Promise<void> {
+  const { spec, state } = run;
+  const resources = canaryResources(run);
+  const nonce = uuid4();
+  if (arrangement === 'target-reads' && state.seen.goal === 'target') {
+    const canaries = await sealOnEveryNode(run, resources, nonce);
+    const proof = await cluster.proveReading({ cluster: spec.cluster, namespace: spec.canary.namespace, canaries });
+    if (!proof.proven) return await tryLater(run, proof.why);
+  }
+  const side = writingSide(arrangement);
+  const proof = await cluster.proveWriting({
+    cluster: spec.cluster,
+    namespace: spec.canary.namespace,
+    resources,
+    nonce,
+    expected: side === 'source' ? run.source : run.target,
+    names: state.names,
+  });
+  if (!proof.proven) return await tryLater(run, proof.why);
+  run.patch({ writerSince: Date.now() });
+  run.event({ kind: 'proven', arrangement });
+}
+
+/** Each node's plugin seals canaries of its own: every API server must open what any of them sealed. */
+async function sealOnEveryNode(run: MigrationRun, resources: Resource[], nonce: string): Promise<SealedCanary[]> {
+  const { spec } = run;
+  const sealed = await Promise.all(
+    spec.cluster.apiServers.map(async (server) => {
+      const purpose = `read-${server.name}`;
+      const node = nodeOf(server);
+      const { values } = await agentOf(spec.cluster.name, node).sealCanaries({
+        target: nodeFile(spec, node).target,
+        namespace: spec.canary.namespace,
+        resources,
+        purpose,
+        nonce,
+      });
+      return resources.map((resource, i) => ({ resource, purpose, nonce, value: values[i] ?? '' }));
+    }),
+  );
+  return sealed.flat();
+}
+
+async function settle(run: MigrationRun): Promise<void> {
+  const left = (run.state.writerSince ?? 0) + run.lateWriteMs - Date.now();
+  if (left > 0) {
+    run.waitFor(`${Math.ceil(left / 1000)} s, for values that were sealed before the writer changed may still land`);
+    await sleep(left);
+  }
+  run.event({ kind: 'settled' });
+}
+
+async function takeCensus(run: MigrationRun): Promise<void> {
+  const { representatives, ...tally } = await runCensus(run);
+  const outside = run.state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
+  run.patch({ census: { ...tally, representatives: [] }, censusAt: Date.now(), representatives });
+  run.event({ kind: 'census', outside, unknown: tally.unknown });
+}
+
+async function proveReads(run: MigrationRun): Promise<void> {
+  const { spec, state } = run;
+  const whole: ReadsResult = { read: 0, failed: 0, failures: [] };
+  const add = (part: ReadsResult): void => {
+    whole.read += part.read;
+    whole.failed += part.failed;
+    whole.failures = [...whole.failures, ...part.failures].slice(0, 50);
+  };
+  add(await cluster.readObjects({ cluster: spec.cluster, resources: state.resources, objects: state.representatives }));
+  if (spec.verify.reads === 'All') {
+    for (const resource of state.resources) {
+      let cursor: string | undefined;
+      do {
+        const part: ReadsResult = await cluster.readAllChunk({
+          cluster: spec.cluster,
+          resource,
+          ...(cursor === undefined ? {} : { cursor }),
+        });
+        add(part);
+        cursor = part.cursor;
+      } while (cursor !== undefined);
+    }
+  }
+  run.patch({ reads: whole });
+  run.event({ kind: 'read', failed: whole.failed });
+}
+
+async function soak(run: MigrationRun): Promise<void> {
+  const until = run.state.soakUntil ?? Date.now() + msToNumber(run.spec.gates.soak as Parameters<typeof msToNumber>[0]);
+  run.patch({ soakUntil: until });
+  const left = until - Date.now();
+  if (left > 0) {
+    run.waitFor(`the soak to end at ${new Date(until).toISOString()}`);
+    await sleep(left);
+  }
+  run.event({ kind: 'soaked' });
+}
+
+async function awaitCompaction(run: MigrationRun): Promise<void> {
+  const revision = run.state.rewrittenAt;
+  if (revision === 0 || (await quick.compactedPast({ cluster: run.spec.cluster, revision }))) {
+    run.event({ kind: 'compacted' });
+    return;
+  }
+  run.waitFor(`etcd to be compacted past revision ${revision} (API servers do so every 5 minutes)`);
+  await sleep(COMPACTION_POLL);
+}
+
+async function cleanUp(run: MigrationRun): Promise<void> {
+  const { spec, state } = run;
+  const resources = canaryResources(run);
+  await cluster.removeCanaries({ cluster: spec.cluster, namespace: spec.canary.namespace, resources });
+  await Promise.all(
+    spec.cluster.apiServers.map(async (server) => {
+      const node = nodeOf(server);
+      const { file } = nodeFile(spec, node);
+      await agentOf(spec.cluster.name, node).dropKept({ file, migrationId: state.id });
+    }),
+  );
+  run.event({ kind: 'cleaned' });
+}
+
+/** Says what is waited for; the loop comes back to the same step. */
+async function tryLater(run: MigrationRun, why: string): Promise<void> {
+  run.waitFor(why);
+  await sleep('5s');
+}
+
+function canaryResources(run: MigrationRun): Resource[] {
+  return run.state.resources.filter((resource) => run.state.canaryResources.includes(resource.name));
+}
+
+function named(run: MigrationRun, name: string): ApiServerSpec {
+  const server = run.spec.cluster.apiServers.find((one) => one.name === name);
+  if (server === undefined) throw new Error(`no API server ${name} in ${workflowInfo().workflowId}`);
+  return server;
+}

@@ -1,0 +1,280 @@
+/** The wire: what goes into and comes out of workflows and activities. Plain JSON; no key material, ever. */
+import type { CensusTally, ObjectName } from '../src/plan/tally.ts';
+import type { ReadFailure } from '../src/census/reads.ts';
+import type { Convergence } from '../src/cluster/convergence.ts';
+import type { Resource } from '../src/cluster/resources.ts';
+import type { Arrangement, ProviderEntry, ProviderRef } from '../src/encryption-config/types.ts';
+import type { ConfiguredName } from '../src/envelope/types.ts';
+import type { Check, NodeFindings } from '../src/plan/preflight.ts';
+import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
+import type { MessageKind } from '../src/plan/messages.ts';
+import type { ChunkCounts, ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
+import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
+
+export type {
+  CensusTally,
+  Check,
+  ChunkCounts,
+  ChunkLimits,
+  ChunkResult,
+  Convergence,
+  Gate,
+  KeyRange,
+  MessageKind,
+  NodeFindings,
+  ObjectName,
+  Phase,
+  ReadFailure,
+  Refusal,
+  Resource,
+};
+
+// --- activities of the cluster -------------------------------------------------------------------------------------
+
+export interface PreflightInput {
+  migration: Migration;
+  /** Hash that each API server should have loaded, by its name. */
+  hashes: Readonly<Record<string, string>>;
+}
+
+export interface PreflightResult {
+  checks: Check[];
+  /** The resources that are served, with where they lie. */
+  resources: Resource[];
+  /** The resources among them that canaries can be made of. */
+  canaries: string[];
+}
+
+export interface LoadedInput {
+  cluster: ClusterSpec;
+  apiServer: string;
+  /** `sha256:…` */
+  hash: string;
+  /** Milliseconds to wait for it; 0 looks once. */
+  waitMs: number;
+}
+
+export interface SealedCanary {
+  resource: Resource;
+  /** What tells it from the migration's other canaries. */
+  purpose: string;
+  nonce: string;
+  /** The sealed object, base64. */
+  value: string;
+}
+
+export interface ProveReadingInput {
+  cluster: ClusterSpec;
+  namespace: string;
+  canaries: SealedCanary[];
+}
+
+export interface ProveWritingInput {
+  cluster: ClusterSpec;
+  namespace: string;
+  resources: Resource[];
+  nonce: string;
+  /** What a canary must be sealed with. */
+  expected: ProviderRef;
+  names: ConfiguredName[];
+}
+
+export type Proof = { proven: true; keyIds: string[] } | { proven: false; why: string };
+
+export interface PlanShardsInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  /** How many ranges are wanted. */
+  shards: number;
+}
+
+export interface PlannedShard extends KeyRange {
+  objects: number;
+}
+
+export interface RewriteChunkInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  range: KeyRange;
+  limits: ChunkLimits;
+}
+
+export interface CensusChunkInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  cursor?: string;
+  target: ProviderRef;
+  names: ConfiguredName[];
+}
+
+export interface CensusChunkResult {
+  tally: CensusTally;
+  cursor?: string;
+}
+
+export interface ReadObjectsInput {
+  cluster: ClusterSpec;
+  resources: Resource[];
+  objects: ObjectName[];
+}
+
+export interface ReadAllInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  cursor?: string;
+}
+
+export interface ReadsResult {
+  read: number;
+  failed: number;
+  failures: ReadFailure[];
+  cursor?: string;
+}
+
+export interface CompactionInput {
+  cluster: ClusterSpec;
+  revision: number;
+}
+
+export interface RemoveCanariesInput {
+  cluster: ClusterSpec;
+  namespace: string;
+  resources: Resource[];
+}
+
+// --- activities of a node's agent ----------------------------------------------------------------------------------
+
+/** A file on the agent's node, and what a migration does to it. */
+export interface NodeFile {
+  file: string;
+  resources: string[];
+  source: ProviderRef;
+  target: ProviderEntry;
+}
+
+export interface ArrangeInput extends NodeFile {
+  migrationId: string;
+  arrangement: Arrangement;
+}
+
+export interface ArrangeResult {
+  hash: string;
+}
+
+export interface SealCanariesInput {
+  target: ProviderEntry;
+  namespace: string;
+  /** One canary of each is sealed. */
+  resources: Resource[];
+  purpose: string;
+  nonce: string;
+}
+
+export interface SealCanariesResult {
+  keyId: string;
+  /** base64, in the order asked for. */
+  values: string[];
+}
+
+export interface DropKeptInput {
+  file: string;
+  migrationId: string;
+}
+
+// --- workflows -----------------------------------------------------------------------------------------------------
+
+export interface ShardInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  range: KeyRange;
+  limits: ChunkLimits;
+  /** The shard's number in its parent's list, for its reports. */
+  index: number;
+  /** Objects between two reports to the parent. */
+  reportEvery: number;
+  counts: ChunkCounts;
+  refusals: Refusal[];
+}
+
+export interface ShardResult {
+  /** Where another run would go on; undefined once the range is done. */
+  cursor?: string;
+  counts: ChunkCounts;
+  refusals: Refusal[];
+  revision: number;
+}
+
+export interface ShardReport {
+  index: number;
+  counts: ChunkCounts;
+  stalled?: string;
+}
+
+export interface CensusInput {
+  cluster: ClusterSpec;
+  resources: Resource[];
+  target: ProviderRef;
+  names: ConfiguredName[];
+}
+
+export interface MigrationInput {
+  migration: Migration;
+  /** Whether the server has keyferry's search attributes; the client finds out. */
+  searchAttributes: boolean;
+  /** Handed over when a run goes on in another. */
+  state?: MigrationState;
+}
+
+/** A stretch of keys that one shard workflow walks, and how far it got. */
+export interface ShardState extends PlannedShard {
+  resource: string;
+  cursor?: string;
+  done: boolean;
+  counts: ChunkCounts;
+  stalled?: string;
+}
+
+export interface TimelineEntry {
+  /** Milliseconds since the epoch. */
+  at: number;
+  actor: string;
+  /** Whether Temporal acknowledged the message to a client that named its actor; a signal's actor is anybody's word. */
+  verified: boolean;
+  what: string;
+  reason?: string;
+}
+
+/** All that a migration knows; what one run hands to the next. Bounded in size. */
+export interface MigrationState {
+  /** Names kept files; the same through all runs. */
+  id: string;
+  seen: Observed;
+  checks: Check[];
+  resources: Resource[];
+  canaryResources: string[];
+  names: ConfiguredName[];
+  /** The hash that each API server's file should have. */
+  hashes: Record<string, string>;
+  /** The census before anything was changed, and the newest one; without the objects to be read. */
+  before?: CensusTally;
+  census?: CensusTally;
+  censusAt?: number;
+  representatives: ObjectName[];
+  reads?: ReadsResult;
+  shards: ShardState[];
+  passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
+  refusals: Refusal[];
+  /** etcd's revision at the end of the last rewriting. */
+  rewrittenAt: number;
+  /** When the present writer was proven on all API servers. */
+  writerSince?: number;
+  soakUntil?: number;
+  /** What the step under way waits for. */
+  waiting?: { for: string; since: number };
+  /** When a hold was asked for; it holds once every writer has answered. */
+  stopping: boolean;
+  rate: { at: number; done: number }[];
+  timeline: TimelineEntry[];
+  startedAt: number;
+  finishedAt?: number;
+}
