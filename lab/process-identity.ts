@@ -9,15 +9,16 @@ export interface ProcessIdentity {
 
 /** The process that has this pid now; undefined when none has, or when it only waits to be reaped. */
 export function identify(pid: number): ProcessIdentity | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
-  } catch {
-    return undefined;
-  }
-  const parsed = parseStat(stat);
-  if (parsed === undefined || parsed.state === 'Z' || parsed.state === 'X') return undefined;
-  return { pid, started: `${bootId()}:${parsed.startTicks}` };
+  const found = readStat(pid);
+  return found === undefined || found.state === 'Z' || found.state === 'X'
+    ? undefined
+    : identityOf(pid, found);
+}
+
+/** A child that was just started, even if it has ended already and waits to be reaped by this process. */
+export function identifyChild(pid: number): ProcessIdentity | undefined {
+  const found = readStat(pid);
+  return found === undefined ? undefined : identityOf(pid, found);
 }
 
 /** Whether the very process still runs: a stranger that got its pid does not count. */
@@ -33,6 +34,18 @@ export function parseStat(stat: string): { state: string; startTicks: string } |
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const [state, startTicks] = [fields[0], fields[19]];
   return state === undefined || startTicks === undefined ? undefined : { state, startTicks };
+}
+
+function readStat(pid: number): ReturnType<typeof parseStat> {
+  try {
+    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+  } catch {
+    return undefined;
+  }
+}
+
+function identityOf(pid: number, { startTicks }: { startTicks: string }): ProcessIdentity {
+  return { pid, started: `${bootId()}:${startTicks}` };
 }
 
 let cachedBootId: string | undefined;

@@ -3,7 +3,7 @@ import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, r
 import { basename, dirname, join } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { writeByRename } from './files.ts';
-import { identify, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identifyChild, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { logTail, waitFor } from './wait.ts';
 
 /** What is needed to start a server, now or again later. */
@@ -72,7 +72,7 @@ export class ProcessTable {
       // Without a listener a program that can't be executed would end this process.
       child.on('error', () => undefined);
       child.unref();
-      const identity = child.pid === undefined ? undefined : identify(child.pid);
+      const identity = child.pid === undefined ? undefined : identifyChild(child.pid);
       if (identity === undefined) {
         throw new KeyferryError('LabStart', `${launch.name} could not be started: ${launch.command}.`, {
           remedy: 'Check that the program exists, may be executed, and is built for this machine.',

@@ -59,7 +59,7 @@ async function build(
 ): Promise<void> {
   const version = pinnedVersion(server);
   say(
-    `${server.name}: building ${version} with Go, for ${server.why}; the first time takes ${server.takes} (kept as ${target})`,
+    `${server.name}: building ${version} with Go, because ${server.why}. It takes ${server.takes}, once: it is kept as ${target}`,
   );
   const began = Date.now();
   const temporary = `${target}.${process.pid}.tmp`;

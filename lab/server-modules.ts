@@ -58,7 +58,7 @@ export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
     versionArgs: ['--version'],
     minimum: [1, 34],
     minimumWhy: 'the metric with the hash of the loaded encryption configuration came with 1.34',
-    why: 'a real API server is what keyferry is tried on',
+    why: 'keyferry is tried out on a real API server',
     takes: 'three to four minutes',
     inKubebuilderAssets: true,
   },
