@@ -1,5 +1,5 @@
-import { isAlias, isMap, isScalar, isSeq, type Document, type Node, type YAMLSeq } from 'yaml';
-import { shown, type ProblemList } from './problems.ts';
+import { isAlias, isMap, isScalar, isSeq, type Document, type Node, type Scalar, type YAMLSeq } from 'yaml';
+import type { ProblemList } from './problems.ts';
 import type {
   EntryModel,
   Field,
@@ -61,16 +61,9 @@ class Decoder {
     const missing = [apiVersion, kind].find((field) => field.value === '');
     const wrong = kinds.some((known) => known.apiVersion === apiVersion.value) ? kind : apiVersion;
     const { at, path } = missing ?? wrong;
-    const what =
-      missing === undefined
-        ? `${path} ${shown(wrong.value)} is not one`
-        : `${path} is missing: nothing says what`;
-    this.#problems.error(
-      path,
-      at,
-      `${what} that kube-apiserver reads as an encryption configuration`,
-      `Write ${wanted}.`,
-    );
+    const what = missing === undefined ? 'tells of another kind of file' : 'is missing';
+    const message = `${path} ${what}: kube-apiserver takes an encryption configuration alone`;
+    this.#problems.error(path, at, message, `Write ${wanted}.`);
   }
 
   #entry(node: Node | null, path: string, at: number): EntryModel {
@@ -158,19 +151,33 @@ class Decoder {
       const name = isScalar(key) && typeof key.value === 'string' ? key.value : undefined;
       if (isScalar(key) && (key.value === '<<' || typeof key.value === 'symbol'))
         this.#merge(value, path, allowed, found);
-      else if (name !== undefined && allowed.includes(name)) found.set(name, { key, node: value });
+      else if (name !== undefined && allowed.includes(name))
+        this.#set(found, name, { key, node: value }, path);
       else this.#unknownField(path, name, offsetOf(key, at), allowed);
     }
     return found;
   }
 
-  /** `<<: *other`: the fields of another mapping, where this one doesn't have them. */
+  #set(fields: Map<string, Value>, name: string, value: Value, path: string): void {
+    if (fields.has(name)) {
+      const message = `the field "${name}" stands twice, once by a merge (<<); kube-apiserver refuses to choose`;
+      this.#problems.error(
+        `${path}.${name}`,
+        offsetOf(value.key, 0),
+        message,
+        'Write the mapping out, without the merge.',
+      );
+    }
+    fields.set(name, value);
+  }
+
+  /** `<<: *other`: the fields of another mapping. */
   #merge(value: Node | null, path: string, allowed: readonly string[], into: Map<string, Value>): void {
     this.#aliased ??= value ?? undefined;
     const resolved = this.#resolve(value);
     for (const source of isSeq<Node>(resolved) ? resolved.items : [value]) {
       for (const [name, field] of this.#fields(source, path, allowed, offsetOf(value, 0))) {
-        if (!into.has(name)) into.set(name, field);
+        this.#set(into, name, field, path);
       }
     }
   }
@@ -210,8 +217,7 @@ class Decoder {
   #textAt(node: Node | null, path: string, at: number): Field {
     const resolved = this.#resolve(node);
     if (resolved === null) return { value: '', at, path, broken: false };
-    if (isScalar(resolved) && typeof resolved.value === 'string')
-      return { value: resolved.value, at, path, broken: false };
+    if (isText(resolved)) return { value: resolved.value, at, path, broken: false };
     this.#wrongType(path, at, 'a text (a number or a word such as yes, no, on, off needs quotes)');
     return { value: '', at, path, broken: true };
   }
@@ -243,4 +249,10 @@ class Decoder {
 
 function offsetOf(node: Node | null | undefined, otherwise: number): number {
   return node?.range?.[0] ?? otherwise;
+}
+
+function isText(node: Node): node is Scalar<string> {
+  if (!isScalar(node) || typeof node.value !== 'string') return false;
+  // Go's reader takes the octal numbers of YAML 1.2 too.
+  return node.type !== 'PLAIN' || !/^[-+]?0o[0-7_]+$/.test(node.value);
 }

@@ -55,6 +55,14 @@ export function loadDocument(text: string): LoadedDocument {
       'Correct the JSON, or write the file as block-style YAML.',
     );
   }
+  if (document.directives.yaml.explicit === true && document.directives.yaml.version !== '1.1') {
+    problems.error(
+      '',
+      0,
+      'Kubernetes reads YAML 1.1, and this text declares another version',
+      'Remove the %YAML line.',
+    );
+  }
   for (const error of document.errors) {
     problems.error(
       '',

@@ -1,9 +1,9 @@
 import { KeyferryError } from '../errors.ts';
 
-export function isErrno(error: unknown, ...codes: readonly string[]): boolean {
-  return (
-    error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.includes(error.code)
-  );
+/** The errno that a failed system call has ("ENOENT"). */
+export function errnoOf(error: unknown): string | undefined {
+  const code = typeof error === 'object' && error !== null && 'code' in error ? error.code : undefined;
+  return typeof code === 'string' ? code : undefined;
 }
 
 interface Explanation {
@@ -63,10 +63,7 @@ const explanations: Record<string, Explanation> = {
 /** An errno as an error that says what to do. The file was left as it was. */
 export function fileError(error: unknown, verb: 'read' | 'replace' | 'remove', path: string): KeyferryError {
   if (error instanceof KeyferryError) return error;
-  const errno =
-    error instanceof Error && 'code' in error && typeof error.code === 'string'
-      ? error.code
-      : 'unknown error';
+  const errno = errnoOf(error) ?? 'unknown error';
   const denied = verb === 'read' ? notReadable : notWritable;
   const found = errno === 'EACCES' || errno === 'EPERM' ? denied : explanations[errno];
   const { code, why, remedy, retryable } = found ?? {

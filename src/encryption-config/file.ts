@@ -1,8 +1,8 @@
 import { constants } from 'node:fs';
-import { lstat, open, readFile, rename, rm, stat, type FileHandle } from 'node:fs/promises';
+import { lstat, open, readFile, realpath, rename, rm, stat, type FileHandle } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { KeyferryError } from '../errors.ts';
-import { fileError, isErrno } from './file-errors.ts';
+import { fileError, errnoOf } from './file-errors.ts';
 import { hashOf } from './hash.ts';
 
 export interface ConfigurationFile {
@@ -61,8 +61,10 @@ export async function replaceConfigurationFile(
     );
   }
   if (hash === present.hash) return { hash };
-  if (await isMountPoint(path)) throw mountPointError(path);
-  await writeBeside(path, newText, present);
+  // A link stays a link: what it leads to is replaced.
+  const target = await realpath(path);
+  if (await isMountPoint(target)) throw mountPointError(target);
+  await writeBeside(target, newText, present);
   return { hash };
 }
 
@@ -142,7 +144,7 @@ async function writeBeside(
   } catch (error) {
     await rm(temporary, { force: true }).catch(() => undefined);
     // EXDEV cannot come from two names in one directory, unless one of them is a mount.
-    if (isErrno(error, 'EBUSY', 'EXDEV')) throw mountPointError(path);
+    if (['EBUSY', 'EXDEV'].includes(errnoOf(error) ?? '')) throw mountPointError(path);
     throw fileError(error, 'replace', path);
   }
 }

@@ -67,11 +67,14 @@ export function parseGoUrl(text: string): GoUrl | undefined {
 }
 
 function goodHost(authority: string): boolean {
-  const host = authority.slice(authority.lastIndexOf('@') + 1);
-  const port = /:([^:\]]*)$/.exec(host);
-  if (port !== null && !/^\d*$/.test(port[1] ?? '')) return false;
-  if (host.startsWith('[') && !host.includes(']')) return false;
-  return !/[ "<>\\^`{|}]/.test(host) && !/%(?!25)/.test(host);
+  const at = authority.lastIndexOf('@');
+  if (at >= 0 && !/^[\w.:~!$&'()*+,;=%@-]*$/.test(authority.slice(0, at))) return false;
+  const host = authority.slice(at + 1);
+  const afterName = host.startsWith('[')
+    ? /^\[[^\]]*\](.*)$/s.exec(host)?.[1]
+    : /^[^:]*(.*)$/s.exec(host)?.[1];
+  if (afterName === undefined || !/^(?::\d*)?$/.test(afterName)) return false;
+  return !/[ \\^`{|}]/.test(host) && !/%(?!25)/.test(host);
 }
 
 function goodEscapes(text: string): boolean {

@@ -1,4 +1,5 @@
 import { type LineCounter } from 'yaml';
+import { hideKeyLike } from './key-like.ts';
 import type { Problem } from './types.ts';
 
 /** Collects problems and turns offsets into lines and columns. */
@@ -37,12 +38,7 @@ export class ProblemList {
   }
 }
 
-/**
- * A value of the file for a message. In a file that went wrong, a key may stand anywhere: what could be one (a run of
- * base64 of at least 16 bytes) isn't shown.
- */
+/** A value of the file for a message: in a file that went wrong, a key may stand anywhere. */
 export function shown(value: string): string {
-  return /[A-Za-z0-9+/]{22,}/.test(value) && !/^unix:\/\/[^=]*$/.test(value)
-    ? '<redacted>'
-    : JSON.stringify(value);
+  return JSON.stringify(hideKeyLike(value));
 }

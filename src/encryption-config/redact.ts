@@ -1,8 +1,6 @@
 import { isMap, isScalar, isSeq, LineCounter, parseAllDocuments, type Node } from 'yaml';
-import { decodeBase64 } from './go-syntax.ts';
+import { hideKeyLike, redacted } from './key-like.ts';
 import { applyReplacements, type Replacement } from './splice.ts';
-
-const redacted = '<redacted>';
 
 /** Fields whose values are shown. Any other text is taken for a key: a misspelt `secret` must not give it away. */
 const shownFields = new Set(['apiVersion', 'kind', 'name', 'endpoint', 'timeout', 'cachesize', 'resources']);
@@ -39,7 +37,7 @@ export function redactEncryptionConfiguration(text: string): string {
   const found: Found = { replacements: [], values: new Set() };
   for (const document of documents) collect(document.contents, text, false, found);
   const shown = applyReplacements(text, found.replacements);
-  return redactComments(redactCopies(shown, found.values));
+  return hideKeyLike(redactComments(redactCopies(shown, found.values)));
 }
 
 interface Found {
@@ -51,21 +49,15 @@ function collect(node: Node | null, text: string, harmless: boolean, found: Foun
   if (isMap<Node, Node | null>(node)) {
     for (const { key, value } of node.items) {
       const name = isScalar(key) && typeof key.value === 'string' ? key.value : undefined;
-      if (name === undefined || !knownFields.has(name)) hideIfKeyLike(key, text, found);
+      if (name === undefined) collect(key, text, false, found);
+      else if (!knownFields.has(name) && !/^[A-Za-z][\w-]{0,19}$/.test(name)) hide(key, text, found);
       collect(value, text, name !== undefined && shownFields.has(name), found);
     }
   } else if (isSeq<Node | null>(node)) {
     for (const item of node.items) collect(item, text, harmless, found);
-  } else if (isScalar(node) && !harmless && node.value !== null) {
+  } else if (isScalar(node) && node.value !== null && !harmless) {
     hide(node, text, found);
-  } else {
-    hideIfKeyLike(node, text, found);
   }
-}
-
-function hideIfKeyLike(node: Node | null, text: string, found: Found): void {
-  if (isMap(node) || isSeq(node)) collect(node, text, false, found);
-  else if (isScalar(node) && isKeyLike(String(node.value))) hide(node, text, found);
 }
 
 function hide(node: Node, text: string, { replacements, values }: Found): void {
@@ -84,15 +76,7 @@ function redactCopies(text: string, values: ReadonlySet<string>): string {
     .reduce((result, value) => result.replaceAll(value, redacted), text);
 }
 
+/** A key that was commented out, however short. */
 function redactComments(text: string): string {
-  return text.replace(/#.*$/gm, (comment) =>
-    comment
-      .replace(/(secret["']?\s*:\s*).+$/i, `$1${redacted}`)
-      .replace(/[A-Za-z0-9+/]{22,}={0,2}/g, (word) => (isKeyLike(word) ? redacted : word)),
-  );
-}
-
-/** Base64 of as many bytes as keys have. */
-function isKeyLike(text: string): boolean {
-  return [16, 24, 32].includes(decodeBase64(text)?.length ?? 0);
+  return text.replace(/(#.*secret["']?\s*:\s*).+$/gim, `$1${redacted}`);
 }
