@@ -1,6 +1,18 @@
 import { Command } from 'commander';
 import { reportError } from './output.ts';
 import { ExitCode } from './exit-codes.ts';
+import { censusCommand } from './commands/census.ts';
+import { schemaCommand, validateCommand } from './commands/documents.ts';
+import { encryptionConfigCommand } from './commands/encryption-config.ts';
+import { labCommand } from './commands/lab.ts';
+import { messageCommands } from './commands/messages.ts';
+import { planCommand } from './commands/plan.ts';
+import { pluginCommand } from './commands/plugin.ts';
+import { preflightCommand } from './commands/preflight.ts';
+import { agentCommand, workerCommand } from './commands/processes.ts';
+import { reportCommand } from './commands/report.ts';
+import { startCommand } from './commands/start.ts';
+import { statusCommand } from './commands/status.ts';
 
 const program = new Command('keyferry')
   .description("Moves a Kubernetes control plane's encryption at rest from one key provider to another.")
@@ -18,6 +30,19 @@ Exit codes:
   77  refused: a gate is closed, or the cluster is being migrated already`,
   )
   .exitOverride((error) => process.exit(error.exitCode === 0 ? ExitCode.ok : ExitCode.usage));
+
+program.commandsGroup('Before:');
+for (const command of [validateCommand(), schemaCommand(), planCommand(), preflightCommand(), encryptionConfigCommand()]) {
+  program.addCommand(command);
+}
+program.commandsGroup('A migration:');
+for (const command of [startCommand(), statusCommand(), ...messageCommands(), censusCommand(), reportCommand()]) {
+  program.addCommand(command);
+}
+program.commandsGroup('Processes:');
+for (const command of [workerCommand(), agentCommand(), pluginCommand()]) program.addCommand(command);
+program.commandsGroup('Trying it out:');
+for (const command of [labCommand()]) program.addCommand(command);
 
 try {
   await program.parseAsync();

@@ -1,0 +1,64 @@
+import { Command } from 'commander';
+import { countFrom } from '../../census/count.ts';
+import { Clusters } from '../../cluster/cluster.ts';
+import { findResource } from '../../cluster/resources.ts';
+import { compileNames } from '../../envelope/header.ts';
+import { refText, sourceOf, targetOf } from '../../plan/sides.ts';
+import { addTally, emptyTally, type CensusTally } from '../../plan/tally.ts';
+import { KeyferryError } from '../../errors.ts';
+import { ExitCode } from '../exit-codes.ts';
+import { readMigration } from '../files.ts';
+import { columns, print } from '../output.ts';
+
+export function censusCommand(): Command {
+  return new Command('census')
+    .description('count in etcd what every object of a migration is encrypted with; changes nothing, needs no worker')
+    .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
+    .option('--json', 'answer as JSON')
+    .addHelpText('after', '\nExits with 1 while anything is outside the target.')
+    .action(async ({ file, json = false }: { file: string; json?: boolean }) => {
+      const { spec } = readMigration(file);
+      const clusters = new Clusters();
+      try {
+        const cluster = clusters.get(spec.cluster);
+        const [server] = cluster.apiServers;
+        if (server === undefined) throw new Error('the schema lets no cluster without API servers pass');
+        const source = sourceOf(spec);
+        const names = compileNames(source.type === 'kms' || source.type === 'identity' ? [] : [source]);
+        let tally = emptyTally();
+        for (const name of spec.resources) {
+          const resource = await findResource(server, name, spec.cluster.etcd.prefix);
+          const part = await countFrom(cluster.etcd, resource, undefined, targetOf(spec), names, {
+            timeMs: Number.POSITIVE_INFINITY,
+            signal: new AbortController().signal,
+            onProgress: () => undefined,
+          });
+          if (part.cursor !== undefined) {
+            throw new KeyferryError('UnavailableCensus', `the census of ${name} did not get to its end`, {
+              remedy: 'try again',
+              retryable: true,
+            });
+          }
+          tally = addTally(tally, part.tally);
+        }
+        const { representatives: _, ...census } = tally;
+        print(json, { ...census, source: refText(source), target: refText(targetOf(spec)) }, () => renderCensus(tally, refText(targetOf(spec))));
+        if (tally.inTarget < tally.objects) process.exitCode = ExitCode.no;
+      } finally {
+        await clusters.close();
+      }
+    });
+}
+
+export function renderCensus(tally: CensusTally, target: string): string {
+  return [
+    columns([
+      ['RESOURCE', 'PROVIDER', 'KEY', 'KEY ID', 'OBJECTS'],
+      ...tally.rows.map((row) => [row.resource, row.provider, row.key ?? '', row.keyId ?? '', String(row.count)]),
+    ]),
+    '',
+    `${tally.inTarget} of ${tally.objects} objects are under ${target}, at etcd's revision ${tally.revision}.`,
+    ...(tally.unknown > 0 ? [`${tally.unknown} are in a format that isn't known:`] : []),
+    ...tally.unknownExamples.map((one) => `  ${one.resource} ${one.namespace ?? ''}/${one.name}`),
+  ].join('\n');
+}

@@ -1,0 +1,86 @@
+import { userInfo } from 'node:os';
+import { WorkflowUpdateFailedError, type UpdateDefinition } from '@temporalio/client';
+import { Command } from 'commander';
+import { KeyferryError } from '../../errors.ts';
+import {
+  approveUpdate,
+  pauseUpdate,
+  resumeUpdate,
+  rollbackUpdate,
+  type Acknowledgement,
+} from '../../../workflows/messages.ts';
+import { print } from '../output.ts';
+import { findMigration, withTemporal } from '../temporal.ts';
+import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
+
+type Options = TemporalOptions & { reason?: string; actor: string; json?: boolean };
+
+const ANSWER_MS = 10_000;
+
+/** `pause`, `resume`, `approve` and `rollback`: each an update, acknowledged or refused with its reason. */
+export function messageCommands(): Command[] {
+  return [
+    command('pause', 'stop writing: it reads "paused" once every writer has answered', pauseUpdate),
+    command('resume', 'go on after a pause, or try again after keyferry stopped', resumeUpdate),
+    command('rollback', 'bring every object back to the source, from whatever phase', rollbackUpdate),
+    approve(),
+  ];
+}
+
+function command(name: string, description: string, update: UpdateDefinition<Acknowledgement, [unknown]>): Command {
+  return withMessageOptions(new Command(name).description(description).argument('[migration]', 'workflow id')).action(
+    async (id: string | undefined, options: Options) => await send(id, update, {}, options),
+  );
+}
+
+function approve(): Command {
+  return withMessageOptions(
+    new Command('approve')
+      .description('open a gate: cutover or cleanup (the point of no return)')
+      .argument('<gate>', 'cutover or cleanup')
+      .argument('[migration]', 'workflow id'),
+  ).action(async (gate: string, id: string | undefined, options: Options) => await send(id, approveUpdate, { gate }, options));
+}
+
+function withMessageOptions(command: Command): Command {
+  return withTemporalOptions(
+    command
+      .option('--reason <text>', 'why; goes on the timeline')
+      .option('--actor <name>', 'who; goes on the timeline', userInfo().username)
+      .option('--json', 'answer as JSON'),
+  );
+}
+
+async function send(
+  id: string | undefined,
+  update: UpdateDefinition<Acknowledgement, [unknown]>,
+  fields: object,
+  options: Options,
+): Promise<void> {
+  await withTemporal(options, async (client) => {
+    const handle = await findMigration(client, id);
+    const message = { ...fields, actor: options.actor, ...(options.reason === undefined ? {} : { reason: options.reason }) };
+    try {
+      const answer = await client.connection.withDeadline(Date.now() + ANSWER_MS, () =>
+        handle.executeUpdate(update, { args: [message] }),
+      );
+      print(options.json ?? false, answer, () => `${update.name}: taken. Phase ${answer.phase}; ${answer.waitingFor}.`);
+    } catch (error) {
+      if (error instanceof WorkflowUpdateFailedError) {
+        throw new KeyferryError('Refused', `${update.name} was refused: ${error.cause?.message ?? error.message}`, {
+          remedy: 'see where the migration stands with "keyferry status"',
+        });
+      }
+      throw unanswered(update.name, error);
+    }
+  });
+}
+
+function unanswered(name: string, error: unknown): KeyferryError {
+  return new KeyferryError('UnavailableMigration', `${name} was not acknowledged within ${ANSWER_MS / 1000} s`, {
+    remedy:
+      'no worker may be polling (start one: keyferry worker), or the migration has ended ("keyferry status" tells); an update that was sent may still be taken',
+    retryable: true,
+    cause: error,
+  });
+}

@@ -1,0 +1,44 @@
+import { Command } from 'commander';
+import {
+  arrange,
+  arrangements,
+  diffArrangements,
+  readConfigurationFile,
+  type Arrangement,
+} from '../../encryption-config/index.ts';
+import { PHASE_OF_ARRANGEMENT } from '../../plan/outline.ts';
+import { nodeFile, nodeOf } from '../../plan/sides.ts';
+import { readMigration } from '../files.ts';
+import { print } from '../output.ts';
+
+interface PlannedEdit {
+  phase: string;
+  arrangement: Arrangement;
+  /** A unified diff against the phase before, key material redacted. */
+  diff: string;
+}
+
+export function planCommand(): Command {
+  return new Command('plan')
+    .description('show what each phase does to the EncryptionConfiguration, as diffs with key material redacted')
+    .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
+    .option('--encryption-config <file>', "a copy of a node's file; by default the spec's path on this machine")
+    .option('--node <name>', 'the node whose file it is; by default the first')
+    .option('--json', 'answer as JSON')
+    .action(async (options: { file: string; encryptionConfig?: string; node?: string; json?: boolean }) => {
+      const { spec } = readMigration(options.file);
+      const [first] = spec.cluster.apiServers;
+      const node = options.node ?? (first === undefined ? '' : nodeOf(first));
+      const edit = nodeFile(spec, node);
+      const { text } = await readConfigurationFile(options.encryptionConfig ?? edit.file);
+      const texts = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));
+      const edits = arrangements.flatMap((arrangement, i): PlannedEdit[] => {
+        const before = texts[i - 1];
+        if (before === undefined) return [];
+        return [{ phase: PHASE_OF_ARRANGEMENT[arrangement], arrangement, diff: diffArrangements(before, texts[i] ?? '') }];
+      });
+      print(options.json ?? false, { node, file: edit.file, edits }, () =>
+        edits.map((one) => `${one.phase} (${one.arrangement}) of ${edit.file}\n${one.diff}`).join('\n'),
+      );
+    });
+}

@@ -1,0 +1,65 @@
+import { Command } from 'commander';
+import type { MigrationReport } from '../../../workflows/report.ts';
+import { progressQuery, timelineQuery } from '../../../workflows/messages.ts';
+import type { TimelineEntry } from '../../../workflows/types.ts';
+import { columns, print } from '../output.ts';
+import { renderLook } from '../render.ts';
+import { findMigration, withTemporal } from '../temporal.ts';
+import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
+import { look } from '../look.ts';
+import { renderCensus } from './census.ts';
+import { renderChecks } from './preflight.ts';
+
+export function reportCommand(): Command {
+  return withTemporalOptions(
+    new Command('report')
+      .description('what a migration did and what proves it: checks, censuses, passes, refusals, timeline')
+      .argument('[migration]', 'workflow id; not needed where there is only one')
+      .option('--json', 'answer as JSON'),
+  ).action(async (id: string | undefined, options: TemporalOptions & { json?: boolean }) => {
+    await withTemporal(options, async (client) => {
+      const handle = await findMigration(client, id);
+      const { status } = await handle.describe();
+      if (status.name === 'COMPLETED') {
+        const report = (await handle.result()) as MigrationReport;
+        print(options.json ?? false, report, () => renderReport(report));
+        return;
+      }
+      // Not over yet: what is known so far.
+      const [progress, timeline, view] = await Promise.all([
+        handle.query(progressQuery),
+        handle.query(timelineQuery),
+        look(client, handle),
+      ]);
+      print(options.json ?? false, { progress, timeline }, () =>
+        [renderLook(view, Date.now()), '', renderTimeline(timeline)].join('\n'),
+      );
+    });
+  });
+}
+
+function renderReport(report: MigrationReport): string {
+  const took = Math.round((report.finishedAt - report.startedAt) / 1000);
+  return [
+    `${report.migration} on ${report.cluster}: ${report.source} → ${report.target}: ${report.outcome} in ${took} s`,
+    '',
+    renderChecks(report.checks),
+    ...(report.before === undefined ? [] : ['', 'Before:', renderCensus(report.before, report.target)]),
+    ...(report.after === undefined ? [] : ['', 'After:', renderCensus(report.after, report.target)]),
+    ...(report.reads === undefined ? [] : ['', `${report.reads.read} reads through the API servers, ${report.reads.failed} failed.`]),
+    '',
+    renderTimeline(report.timeline),
+  ].join('\n');
+}
+
+function renderTimeline(timeline: readonly TimelineEntry[]): string {
+  return columns([
+    ['WHEN', 'WHO', 'WHAT', 'WHY'],
+    ...timeline.map((entry) => [
+      new Date(entry.at).toISOString(),
+      entry.verified ? entry.actor : `${entry.actor} (unverified)`,
+      entry.what,
+      entry.reason ?? '',
+    ]),
+  ]);
+}

@@ -1,0 +1,43 @@
+import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
+import { Command } from 'commander';
+import { KeyferryError } from '../../errors.ts';
+import { readMigration } from '../files.ts';
+import { print } from '../output.ts';
+import { hasSearchAttributes } from '../search-attributes.ts';
+import { migrationId, withTemporal } from '../temporal.ts';
+import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
+import type { migration as migrationWorkflow } from '../../../workflows/migration.ts';
+
+export function startCommand(): Command {
+  return withTemporalOptions(
+    new Command('start')
+      .description('start a migration; it begins with preflight, and changes nothing where that fails')
+      .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
+      .option('--json', 'answer as JSON'),
+  ).action(async (options: TemporalOptions & { file: string; json?: boolean }) => {
+    const migration = readMigration(options.file);
+    const workflowId = await migrationId(migration.spec.cluster);
+    await withTemporal(options, async (client) => {
+      try {
+        const handle = await client.workflow.start<typeof migrationWorkflow>('migration', {
+          workflowId,
+          taskQueue: options.taskQueue,
+          args: [{ migration, searchAttributes: await hasSearchAttributes(client, options.temporalNamespace) }],
+          workflowIdConflictPolicy: 'FAIL',
+          memo: { migration: migration.metadata.name, cluster: migration.spec.cluster.name },
+          staticSummary: `${migration.metadata.name} on ${migration.spec.cluster.name}`,
+        });
+        print(
+          options.json ?? false,
+          { workflowId, runId: handle.firstExecutionRunId },
+          () => `Started ${migration.metadata.name} as ${workflowId}.\nWatch it: keyferry status --watch`,
+        );
+      } catch (error) {
+        if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
+        throw new KeyferryError('AlreadyRunning', `this cluster is being migrated already, as ${workflowId}`, {
+          remedy: 'look at it with "keyferry status"; let it end, or roll it back, before you start another',
+        });
+      }
+    });
+  });
+}

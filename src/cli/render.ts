@@ -1,0 +1,97 @@
+import type { Progress } from '../plan/progress.ts';
+import type { Look } from './look.ts';
+import { columns } from './output.ts';
+
+const BAR = 30;
+
+/** A migration as a person reads it. */
+export function renderLook(view: Look, now: number): string {
+  const { progress } = view;
+  if (progress === undefined) {
+    return [`${view.workflowId}  ${view.execution}`, `  ${view.silent ?? ''}`, ...view.troubles.map((one) => `  trouble: ${one}`)].join('\n');
+  }
+  return [
+    `${progress.migration}  ${progress.source} → ${progress.target}  on ${progress.cluster}`,
+    `phase    ${progress.phase}, ${progress.state}${progress.goal === 'source' ? ' (towards the source)' : ''}`,
+    `         ${progress.waitingFor}${since(progress, now)}`,
+    '',
+    bars(progress),
+    ...rewriting(progress),
+    '',
+    columns([
+      ['API SERVER', 'FILE', 'RUNS'],
+      ...progress.apiServers.map((server) => [server.name, server.file, server.mayRun.join(' or ')]),
+    ]),
+    ...list('stalled', progress.shards.stalled),
+    ...list('trouble', view.troubles),
+    ...failedChecks(progress),
+    ...refusals(progress),
+    ...list('next', progress.nextSteps),
+  ].join('\n');
+}
+
+/** One line, for logs and pipes. */
+export function renderLine(view: Look, now: number): string {
+  const { progress } = view;
+  if (progress === undefined) return `${view.execution}: ${view.silent ?? ''}`;
+  const { objects } = progress;
+  return [
+    `${progress.phase} (${progress.state})`,
+    `${progress.source} ${objects.inSource}`,
+    `${progress.target} ${objects.inTarget}`,
+    ...(progress.rate > 0 ? [`${Math.round(progress.rate)}/s`] : []),
+    `${progress.waitingFor}${since(progress, now)}`,
+  ].join(' · ');
+}
+
+function bars({ source, target, objects }: Progress): string {
+  const width = Math.max(source.length, target.length);
+  const bar = (count: number): string => {
+    const filled = objects.total === 0 ? 0 : Math.round((BAR * count) / objects.total);
+    return `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}  ${count.toLocaleString('en')}`;
+  };
+  return [`${source.padEnd(width)}  ${bar(objects.inSource)}`, `${target.padEnd(width)}  ${bar(objects.inTarget)}`].join('\n');
+}
+
+function rewriting(progress: Progress): string[] {
+  const { rewrite, shards, etaSeconds } = progress;
+  if (rewrite.of === 0) return [];
+  const eta = etaSeconds === undefined ? '' : `, about ${duration(etaSeconds * 1000)} left`;
+  const rate = progress.rate > 0 ? `, ${Math.round(progress.rate)}/s${eta}` : '';
+  const walked = shards.total > 0 ? `, ${shards.done} of ${shards.total} shards done` : '';
+  return [
+    '',
+    `pass ${progress.pass}   ${rewrite.done.toLocaleString('en')} of ${rewrite.of.toLocaleString('en')} objects${rate}${walked}`,
+    `         ${rewrite.rewritten} rewritten, ${rewrite.current} current already, ${rewrite.gone} gone, ${rewrite.refused} refused`,
+  ];
+}
+
+function failedChecks({ checks }: Progress): string[] {
+  return checks
+    .filter((check) => check.outcome === 'fail')
+    .flatMap((check) => [`failed   ${check.name}: ${check.detail}`, `         what to do: ${check.remedy ?? ''}`]);
+}
+
+function refusals({ refusals: all, rewrite }: Progress): string[] {
+  if (all.length === 0) return [];
+  return [
+    `refused  ${rewrite.refused} objects, of which:`,
+    ...all.slice(0, 10).map((one) => `         ${one.resource} ${[one.namespace, one.name].filter((part) => part !== undefined).join('/')}: ${one.status} ${one.reason}`),
+  ];
+}
+
+function since({ waitingSince }: Progress, now: number): string {
+  return waitingSince === undefined || now - waitingSince < 2_000 ? '' : ` (for ${duration(now - waitingSince)})`;
+}
+
+function list(heading: string, lines: readonly string[]): string[] {
+  return lines.map((line, i) => `${(i === 0 ? heading : '').padEnd(8)} ${line}`);
+}
+
+/** "40 s", "3 min", "5 h 20 min". */
+export function duration(ms: number): string {
+  const seconds = Math.round(ms / 1000);
+  if (seconds < 120) return `${seconds} s`;
+  const minutes = Math.round(seconds / 60);
+  return minutes < 120 ? `${minutes} min` : `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
