@@ -1,4 +1,4 @@
-import { LineCounter, parseAllDocuments, type Document, type ErrorCode } from 'yaml';
+import { LineCounter, parseAllDocuments, visit, type Document, type ErrorCode } from 'yaml';
 import { ProblemList } from './problems.ts';
 
 /** The text as kube-apiserver reads it: one document, with what is wrong with the text itself. */
@@ -9,7 +9,7 @@ export interface LoadedDocument {
 }
 
 /** The parser's own messages quote the text, which may be a key: these don't. */
-const syntaxMessages: Partial<Record<ErrorCode, string>> = {
+const syntaxMessages = {
   BAD_ALIAS: 'an alias (*name) has no anchor (&name) before it',
   BAD_INDENT: 'the indentation does not fit the lines around it',
   BAD_DQ_ESCAPE: 'a double-quoted text holds an escape that YAML does not know',
@@ -19,7 +19,7 @@ const syntaxMessages: Partial<Record<ErrorCode, string>> = {
   MISSING_CHAR: 'a character is missing (a colon, a quote, a bracket, or a space after one)',
   MULTILINE_IMPLICIT_KEY: 'a key runs over more than one line, or lacks its colon',
   TAB_AS_INDENT: 'a tab is used for indentation, which YAML forbids',
-};
+} as const satisfies Partial<Record<ErrorCode, string>>;
 
 /**
  * Kubernetes reads YAML 1.1 as Go's yaml.v2 does: `yes` and `on` are booleans, but dates and sexagesimal numbers stay
@@ -67,10 +67,12 @@ export function loadDocument(text: string): LoadedDocument {
     problems.error(
       '',
       error.pos[0],
-      `not valid YAML: ${syntaxMessages[error.code] ?? 'the text cannot be read from here on'}`,
+      `not valid YAML: ${syntaxMessageOf(error.code)}`,
       'Correct the text here, or on the lines just above.',
     );
   }
+  checkNames(document, problems);
+  checkTabs(text, problems);
   const next = parsed[1];
   if (next !== undefined) {
     problems.warning(
@@ -81,6 +83,41 @@ export function loadDocument(text: string): LoadedDocument {
     );
   }
   return { document, problems };
+}
+
+/** Go allows fewer names for anchors than YAML does, and looks at once whether an alias has its anchor. */
+function checkNames(document: Document.Parsed, problems: ProblemList): void {
+  const remedy = 'Write the value out; put it into quotes when it begins with * or &.';
+  visit(document, {
+    Alias: (_, alias) => {
+      if (alias.resolve(document) !== undefined && /^[\w-]+$/.test(alias.source)) return;
+      const message = 'not valid YAML: what begins with * is an alias, and this one has no anchor';
+      problems.error('', alias.range?.[0] ?? 0, message, remedy);
+    },
+    Value: (_, node) => {
+      if (node.anchor === undefined || /^[\w-]+$/.test(node.anchor)) return;
+      problems.error(
+        '',
+        node.range?.[0] ?? 0,
+        'not valid YAML: what begins with & is an anchor, and this is no name for one',
+        remedy,
+      );
+    },
+  });
+}
+
+/** The parser finds the other tabs; before a comment Go refuses them too. */
+function checkTabs(text: string, problems: ProblemList): void {
+  if (isJson(text)) return;
+  for (const { index } of text.matchAll(/^ *\t[ \t]*#/gm)) {
+    problems.error('', index, `not valid YAML: ${syntaxMessages.TAB_AS_INDENT}`, 'Use blanks.');
+  }
+}
+
+function syntaxMessageOf(code: ErrorCode): string {
+  return code in syntaxMessages
+    ? syntaxMessages[code as keyof typeof syntaxMessages]
+    : 'the text cannot be read from here on';
 }
 
 /** Kubernetes takes a text for JSON by its first character. */

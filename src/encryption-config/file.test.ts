@@ -40,6 +40,10 @@ describe('reading a configuration file', () => {
     expect(readConfigurationFile(join(directory, 'x'))).rejects.toEqual(code('FileNotFound')));
   it('says that it is a directory', () =>
     expect(readConfigurationFile(directory)).rejects.toEqual(code('FileIsDirectory')));
+  it('says that it is no text', async () => {
+    await writeFile(path, Buffer.from([0x61, 0xff]));
+    await expect(readConfigurationFile(path)).rejects.toEqual(code('FileNotText'));
+  });
   it('says that a part of the path is a file', () =>
     expect(readConfigurationFile(join(path, 'x'))).rejects.toEqual(code('FileNotFound')));
 });

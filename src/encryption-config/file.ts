@@ -18,7 +18,7 @@ export interface ConfigurationFile {
 /**
  * Reads a configuration file.
  *
- * @throws KeyferryError `FileNotFound`, `FileNotReadable`, `FileIsDirectory`, `FileFailed`
+ * @throws KeyferryError `FileNotFound`, `FileNotReadable`, `FileIsDirectory`, `FileNotText`, `FileFailed`
  */
 export async function readConfigurationFile(path: string): Promise<ConfigurationFile> {
   try {
@@ -27,7 +27,10 @@ export async function readConfigurationFile(path: string): Promise<Configuration
       // One descriptor for both, so that text and owner are those of the same file.
       const { mode, uid, gid } = await file.stat();
       const content = await file.readFile();
-      return { text: content.toString('utf8'), hash: hashOf(content), mode: mode & 0o7777, uid, gid };
+      const text = content.toString('utf8');
+      // Written back, it would be another file.
+      if (!Buffer.from(text).equals(content)) throw notText(path);
+      return { text, hash: hashOf(content), mode: mode & 0o7777, uid, gid };
     } finally {
       await file.close();
     }
@@ -173,6 +176,12 @@ async function syncDirectory(path: string): Promise<void> {
   } finally {
     await directory.close();
   }
+}
+
+function notText(path: string): KeyferryError {
+  return new KeyferryError('FileNotText', `${path} is not UTF-8 text.`, {
+    remedy: 'Check the path, or save the file as UTF-8.',
+  });
 }
 
 function mountPointError(path: string): KeyferryError {

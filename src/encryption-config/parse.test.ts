@@ -227,6 +227,12 @@ describe('a file that kube-apiserver refuses', () => {
       kms('apiVersion: v2, name: a, endpoint: "unix:///a", cachesize: 9'),
       'resources[0].providers[0].kms.cachesize: cachesize belongs to kms v1',
     ],
+    [
+      'an alias without an anchor',
+      file(entry('[*.apps]')),
+      ': not valid YAML: what begins with * is an alias',
+    ],
+    ['a tab before a comment', `${file(entry('[secrets]'))}\t# note\n`, ': not valid YAML: a tab is used'],
     ['broken JSON', '{"apiVersion": x}', ': a file that begins with { is read as JSON'],
   ])('%s', (_, text, problem) => expect(judge(text).errors).toContainEqual(expect.stringContaining(problem)));
 
