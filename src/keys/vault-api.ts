@@ -2,6 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import NodeVault from 'node-vault';
 import { type ZodType } from 'zod';
 import { KeyServiceError } from './key-service.ts';
+import { systemErrorCode } from './system-error.ts';
 
 /** How a Vault is reached. */
 export interface VaultConnection {
@@ -171,7 +172,7 @@ function notVault(how: string): KeyServiceError {
 }
 
 function responseOf(error: unknown): { statusCode: number; body: unknown } | undefined {
-  if (!(error instanceof Error) || !('response' in error)) return undefined;
+  if (typeof error !== 'object' || error === null || !('response' in error)) return undefined;
   const response = error.response;
   if (typeof response !== 'object' || response === null || !('statusCode' in response)) return undefined;
   return typeof response.statusCode === 'number'
@@ -189,8 +190,7 @@ function reasonsOf(body: unknown): string | undefined {
 
 /** Only the code of a network error: its message, and whatever else it carries, may hold the request. */
 function networkReason(error: unknown): string {
-  const code =
-    error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+  const code = systemErrorCode(error);
   if (code === 'ECONNABORTED' || code === 'ETIMEDOUT') return 'it did not answer in time';
   return code === undefined ? 'the connection failed' : `the connection failed (${code})`;
 }

@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { KeyferryError } from '../errors.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { KeyServiceError } from './key-service.ts';
+import { systemErrorCode } from './system-error.ts';
 import { readAnswer, VaultRefusal, type VaultApi, type VaultRequest } from './vault-api.ts';
 
 /** How to log in. All of it lies in files, so that it can be replaced while this runs. */
@@ -240,7 +241,7 @@ async function readCredential(file: string): Promise<string> {
   try {
     text = (await readFile(file, 'utf8')).trim();
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    const code = systemErrorCode(error) ?? 'unreadable';
     throw new KeyServiceError(
       'denied',
       'VaultLoginFailed',

@@ -1,6 +1,7 @@
 import { access, constants, stat } from 'node:fs/promises';
 import { status } from '@grpc/grpc-js';
 import { KeyferryError } from '../errors.ts';
+import { systemErrorCode } from '../keys/system-error.ts';
 
 interface Call {
   readonly call: string;
@@ -87,7 +88,7 @@ async function socketProblem(socket: string): Promise<KeyferryError | undefined>
     await access(socket, constants.R_OK | constants.W_OK);
     return undefined;
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? error.code : undefined;
+    const code = systemErrorCode(error);
     if (code === 'ENOENT' || code === 'ENOTDIR') {
       return new KeyferryError('UnavailablePluginSocket', `there is no socket at ${socket}`, {
         remedy: 'start the KMS plugin on this node, or correct the path in the endpoint',

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { KeyferryError } from '../errors.ts';
+import { systemErrorCode } from '../keys/system-error.ts';
 import { type VaultAuth } from '../keys/vault-session.ts';
 import { fitsSocketPath } from './socket.ts';
 
@@ -103,7 +104,11 @@ export function parsePluginConfiguration(text: string): PluginConfiguration {
     throw invalid([`line ${syntax.linePos?.[0].line ?? 1}: ${firstLine(syntax.message)}`]);
   const parsed = schema.safeParse(document.toJS());
   if (parsed.success) return parsed.data;
-  throw invalid(parsed.error.issues.map((issue) => `${pathOf(issue.path)}: ${issue.message}`));
+  throw invalid(
+    parsed.error.issues.map(({ path, message }) => {
+      return `${pathOf(path)}: ${message.endsWith('received undefined') ? 'is missing' : message}`;
+    }),
+  );
 }
 
 /**
@@ -116,7 +121,7 @@ export async function loadPluginConfiguration(file: string): Promise<PluginConfi
   try {
     text = await readFile(file, 'utf8');
   } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : 'unreadable';
+    const code = systemErrorCode(error) ?? 'unreadable';
     throw new KeyferryError('FilePluginConfiguration', `${file} can't be read (${code})`, {
       remedy: 'give the path of a PluginConfiguration that this user may read',
     });

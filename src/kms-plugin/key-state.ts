@@ -77,7 +77,7 @@ export class KeyState {
     this.#failure = undefined;
     if (previous !== version.keyId) {
       this.#log.info(
-        { keyId: version.keyId, previousKeyId: previous, key: version.description },
+        { keyId: version.keyId, previousKeyId: previous, version: version.description },
         'adopted a key version',
       );
     }

@@ -2,6 +2,7 @@ import { chmod, link, lstat, mkdtemp, rename, rm, unlink } from 'node:fs/promise
 import { connect } from 'node:net';
 import { basename, dirname, join } from 'node:path';
 import { KeyferryError } from '../errors.ts';
+import { systemErrorCode } from '../keys/system-error.ts';
 import { maxSocketPathBytes } from './endpoint.ts';
 
 /** A socket that listens at its path; `release` takes the path away, unless another has taken it over meanwhile. */
@@ -113,5 +114,5 @@ function badPath(path: string, why: string): KeyferryError {
 }
 
 function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error ? String(error.code) : 'unknown error';
+  return systemErrorCode(error) ?? 'unknown error';
 }
