@@ -18,3 +18,15 @@ export function reportEvery(shards: number, objects: number): number {
   const reports = Math.max(1, Math.floor(REPORTS / Math.max(1, shards)));
   return Math.max(1, Math.ceil(objects / reports));
 }
+
+/** A chunk holds so many objects at most, and where shards are small enough to report often, what lies between two reports. */
+const MOST_PER_CHUNK = 5_000;
+const LEAST_PER_CHUNK = 50;
+
+/**
+ * How many objects a chunk of a shard may hold. A chunk is what a death repeats, and its end is when progress is told:
+ * in a small migration chunks are small, so that it can be watched.
+ */
+export function chunkObjects(shards: number, objects: number): number {
+  return Math.min(MOST_PER_CHUNK, Math.max(LEAST_PER_CHUNK, reportEvery(shards, objects)));
+}
