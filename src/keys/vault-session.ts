@@ -97,9 +97,12 @@ export class VaultSession {
   async #afterForbidden(lease: Lease, signal: AbortSignal | undefined): Promise<Lease | undefined> {
     const now = this.#lease;
     if (now !== undefined && now.token !== lease.token) return now;
+    if (this.#auth.type === 'token-file' && (await readCredential(this.#auth.tokenFile)) !== lease.token) {
+      return await this.#acquire();
+    }
+    const why = await this.#whyForbidden(lease, signal);
+    if (why === undefined) return undefined;
     if (this.#auth.type === 'token-file') {
-      if ((await readCredential(this.#auth.tokenFile)) !== lease.token) return await this.#acquire();
-      if (await this.#isValid(lease, signal)) return undefined;
       throw new KeyServiceError(
         'denied',
         'VaultLoginFailed',
@@ -107,16 +110,18 @@ export class VaultSession {
         'put a new token into the file; it is read again when Vault refuses the old one',
       );
     }
-    if ((await this.#isValid(lease, signal)) || Date.now() - lease.since < loginPauseMs) return undefined;
-    return await this.#acquire();
+    // Older versions of Vault don't say whether the token or its policy is at fault.
+    const certain = why.includes('invalid token');
+    return certain || Date.now() - lease.since > loginPauseMs ? await this.#acquire() : undefined;
   }
 
-  async #isValid(lease: Lease, signal: AbortSignal | undefined): Promise<boolean> {
+  /** Why the token may not even look itself up; `undefined` when it may, and so is valid. */
+  async #whyForbidden(lease: Lease, signal: AbortSignal | undefined): Promise<string | undefined> {
     try {
       await this.#api.request({ path: 'auth/token/lookup-self', token: lease.token, signal });
-      return true;
+      return undefined;
     } catch (error) {
-      if (isForbidden(error)) return false;
+      if (error instanceof VaultRefusal && error.statusCode === 403) return error.reason;
       throw error;
     }
   }
@@ -175,7 +180,7 @@ export class VaultSession {
     try {
       const answer = await this.#api.request({ path: 'auth/token/renew-self', body: {}, token: lease.token });
       const { lease_duration: ttl, renewable } = readAnswer(renewAnswer, answer).auth;
-      return ttl < lease.firstTtl / 2 ? undefined : { ...lease, ttl, renewable };
+      return ttl <= lease.firstTtl / 2 ? undefined : { ...lease, ttl, renewable };
     } catch (error) {
       if (error instanceof VaultRefusal) return undefined;
       throw error;

@@ -30,7 +30,7 @@ export async function explainCallError(
   if (code === (status.DEADLINE_EXCEEDED as number)) {
     return new KeyferryError(
       'TimeoutPlugin',
-      `the KMS plugin at ${socket} did not answer ${call} in ${timeoutMs} ms`,
+      `the KMS plugin at ${socket} did not do ${call} within ${timeoutMs} ms: ${detailsOf(error)}`,
       {
         remedy: "look into the plugin's log for what it waits for (its key service, most likely)",
         retryable: true,

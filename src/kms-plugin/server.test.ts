@@ -257,7 +257,7 @@ describe('a client', () => {
   });
 
   it('does not wait longer than its deadline for somebody who never answers', async () => {
-    const mute: Server = createServer(() => undefined).listen(socket);
+    const mute: Server = createServer((connection) => connection.resume()).listen(socket);
     cleanups.push(() => mute.close());
     await expect(connect({ timeoutMs: 300 }).status()).rejects.toThrow(
       expect.objectContaining({ code: expect.stringMatching(/TimeoutPlugin|UnavailablePlugin/) }),
