@@ -116,5 +116,7 @@ function detailsOf(error: unknown): string {
     error instanceof Error && 'details' in error && typeof error.details === 'string' ? error.details : '';
   // eslint-disable-next-line no-control-regex
   const line = text.replace(/[\u0000-\u001f\u007f]+/g, ' ').trim();
+  // grpc-js's own words for a deadline on this side, and its internals.
+  if (line.startsWith('Deadline exceeded after')) return 'it did not answer';
   return line === '' ? 'no reason given' : line.slice(0, 300);
 }

@@ -1,7 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
-import { createServer, type Server } from 'node:net';
-import { readdirSync } from 'node:fs';
+import {
+  existsSync,
+  mkdtempSync,
+  readdirSync,
+  renameSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { createServer, type Socket } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
@@ -257,10 +265,17 @@ describe('a client', () => {
   });
 
   it('does not wait longer than its deadline for somebody who never answers', async () => {
-    const mute: Server = createServer((connection) => connection.resume()).listen(socket);
-    cleanups.push(() => mute.close());
+    const connections: Socket[] = [];
+    const mute = createServer((connection) => connections.push(connection)).listen(socket);
+    cleanups.push(() => {
+      for (const connection of connections) connection.destroy();
+      mute.close();
+    });
     await expect(connect({ timeoutMs: 300 }).status()).rejects.toThrow(
-      expect.objectContaining({ code: expect.stringMatching(/TimeoutPlugin|UnavailablePlugin/) }),
+      expect.objectContaining({
+        code: 'TimeoutPlugin',
+        message: expect.stringContaining('it did not answer'),
+      }),
     );
   });
 
@@ -286,7 +301,6 @@ async function until(condition: () => boolean | Promise<boolean>, withinMs = 2_0
 
 /** A socket file that nobody listens at: closing unlinks the path it was bound at, so it is renamed before. */
 async function leaveDeadSocket(path: string): Promise<void> {
-  const { renameSync } = await import('node:fs');
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(`${path}.live`, resolve));
   renameSync(`${path}.live`, path);
