@@ -16,6 +16,7 @@ export async function census(input: CensusInput): Promise<CensusTally> {
         ...(cursor === undefined ? {} : { cursor }),
         target: input.target,
         names: input.names,
+        sampleEvery: input.sampleEvery,
       });
       whole = addTally(whole, chunk.tally);
       cursor = chunk.cursor;

@@ -42,7 +42,7 @@ export class MigrationRun {
       canaryResources: [],
       names: [],
       hashes: {},
-      representatives: [],
+      toRead: [],
       shards: [],
       passes: [],
       refusals: [],
@@ -163,6 +163,8 @@ export class MigrationRun {
   }
 
   #obey(kind: MessageKind, message: Message, verified: boolean): void {
+    // What was waited for before the message isn't any more.
+    this.waitFor(undefined);
     const what = kind === 'approve' ? `approved ${message.gate ?? ''}` : kind === 'rollback' ? 'rollback' : `${kind}d`;
     this.note({ actor: message.actor, verified, what, ...(message.reason === '' ? {} : { reason: message.reason }) });
     switch (kind) {
@@ -181,6 +183,8 @@ export class MigrationRun {
         this.#scope?.cancel();
         break;
     }
+    // Whoever asks next is told what is done now, not what was waited for before.
+    this.waitFor(undefined);
     this.tell();
   }
 

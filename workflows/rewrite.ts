@@ -5,16 +5,15 @@ import {
   ParentClosePolicy,
   workflowInfo,
 } from '@temporalio/workflow';
-import { reportEvery, shardsFor } from '../src/plan/shards.ts';
+import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
 import { cluster, quick } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { rewriteShard } from './rewrite-shard.ts';
 import type { ChunkCounts, ShardResult, ShardState } from './types.ts';
 
 const NOTHING: ChunkCounts = { examined: 0, rewritten: 0, current: 0, gone: 0, refused: 0 };
-/** A chunk ends after so long or so much: what a death repeats at most, per shard. */
+/** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
-const CHUNK_OBJECTS = 5_000;
 const MAX_REFUSALS = 50;
 
 /** Walks all shards of a pass, some at a time. Interrupted, it waits for their writers, and keeps where each got. */
@@ -74,7 +73,7 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<v
         range: { start: shard.cursor ?? shard.start, end: shard.end },
         limits: {
           timeMs: CHUNK_MS,
-          objects: CHUNK_OBJECTS,
+          objects: chunkObjects(run.state.shards.length, shard.objects),
           concurrency: Math.max(1, Math.floor(pace.concurrency / atOnce)),
           objectsPerSecond: pace.objectsPerSecond / atOnce,
         },

@@ -6,9 +6,12 @@ import type { CensusTally } from './types.ts';
 /** Takes a census of everything the migration is about, in a workflow of its own. */
 export async function runCensus(run: MigrationRun): Promise<CensusTally> {
   const { spec, state } = run;
+  const { sampleSize, reads } = spec.verify;
+  const counted = state.census?.objects ?? state.before?.objects ?? 0;
+  const sampleEvery = reads === 'All' || sampleSize === 0 || counted === 0 ? 0 : Math.ceil(counted / sampleSize);
   return await executeChild(census, {
     workflowId: `${workflowInfo().workflowId}/census`,
-    args: [{ cluster: spec.cluster, resources: state.resources, target: run.target, names: state.names }],
+    args: [{ cluster: spec.cluster, resources: state.resources, target: run.target, names: state.names, sampleEvery }],
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: 'what every object is encrypted with',

@@ -9,7 +9,7 @@ import { runCensus } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { preflight } from './preflight.ts';
 import { rewrite } from './rewrite.ts';
-import type { ReadsResult, Resource, SealedCanary } from './types.ts';
+import type { CensusTally, ReadsResult, Resource, SealedCanary } from './types.ts';
 
 /** Milliseconds that one look at an API server waits for it to take up its file. */
 const LOAD_WAIT_MS = 60_000;
@@ -64,7 +64,7 @@ async function checkAll(run: MigrationRun): Promise<void> {
 
 async function count(run: MigrationRun): Promise<void> {
   const tally = await runCensus(run);
-  run.patch({ before: tally });
+  run.patch({ before: withoutNames(tally) });
   run.event({ kind: 'counted' });
 }
 
@@ -169,9 +169,9 @@ async function settle(run: MigrationRun): Promise<void> {
 }
 
 async function takeCensus(run: MigrationRun): Promise<void> {
-  const { representatives, ...tally } = await runCensus(run);
+  const tally = await runCensus(run);
   const outside = run.state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
-  run.patch({ census: { ...tally, representatives: [] }, censusAt: Date.now(), representatives });
+  run.patch({ census: withoutNames(tally), censusAt: Date.now(), toRead: [...tally.representatives, ...tally.sample] });
   run.event({ kind: 'census', outside, unknown: tally.unknown });
 }
 
@@ -183,7 +183,7 @@ async function proveReads(run: MigrationRun): Promise<void> {
     whole.failed += part.failed;
     whole.failures = [...whole.failures, ...part.failures].slice(0, 50);
   };
-  add(await cluster.readObjects({ cluster: spec.cluster, resources: state.resources, objects: state.representatives }));
+  add(await cluster.readObjects({ cluster: spec.cluster, resources: state.resources, objects: state.toRead }));
   if (spec.verify.reads === 'All') {
     for (const resource of state.resources) {
       let cursor: string | undefined;
@@ -235,6 +235,11 @@ async function cleanUp(run: MigrationRun): Promise<void> {
     }),
   );
   run.event({ kind: 'cleaned' });
+}
+
+/** The names of what is to be read stay out of what is kept and shown. */
+function withoutNames(tally: CensusTally): CensusTally {
+  return { ...tally, representatives: [], sample: [] };
 }
 
 /** Says what is waited for; the loop comes back to the same step. */

@@ -105,6 +105,8 @@ export interface CensusChunkInput {
   cursor?: string;
   target: ProviderRef;
   names: ConfiguredName[];
+  /** One object of so many goes into the sample; 0 for none. */
+  sampleEvery: number;
 }
 
 export interface CensusChunkResult {
@@ -215,6 +217,7 @@ export interface CensusInput {
   resources: Resource[];
   target: ProviderRef;
   names: ConfiguredName[];
+  sampleEvery: number;
 }
 
 export interface MigrationInput {
@@ -259,7 +262,8 @@ export interface MigrationState {
   before?: CensusTally;
   census?: CensusTally;
   censusAt?: number;
-  representatives: ObjectName[];
+  /** What is to be read through every API server: one object of each DEK, and the sample. */
+  toRead: ObjectName[];
   reads?: ReadsResult;
   shards: ShardState[];
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];

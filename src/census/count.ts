@@ -28,8 +28,8 @@ export interface CensusPart {
 /**
  * Counts what the objects of one resource are encrypted with, as etcd has them, from a cursor on.
  *
- * @param timeMs - milliseconds after which no new page is begun
- * @param onProgress - called after each page
+ * @param options - `timeMs`: milliseconds after which no new page is begun; `sampleEvery`: one object of so many goes
+ * into the sample, 0 for none; `onProgress`: called after each page
  */
 export async function countFrom(
   etcd: EtcdClient,
@@ -37,11 +37,11 @@ export async function countFrom(
   cursor: string | undefined,
   target: EnvelopeTarget,
   names: CompiledNames,
-  options: { timeMs: number; signal: AbortSignal; onProgress: (objects: number) => void },
+  options: { timeMs: number; sampleEvery: number; signal: AbortSignal; onProgress: (objects: number) => void },
 ): Promise<CensusPart> {
   const deadline = Date.now() + options.timeMs;
   const end = endOfPrefix(resource.etcdPrefix);
-  const counter = new Counter(resource, target, names);
+  const counter = new Counter(resource, target, names, options.sampleEvery);
   let start: string | undefined = cursor ?? resource.etcdPrefix;
   let limit = FIRST_PAGE;
 
@@ -63,13 +63,15 @@ class Counter {
   readonly #resource: Resource;
   readonly #target: EnvelopeTarget;
   readonly #names: CompiledNames;
+  readonly #sampleEvery: number;
   readonly #rows = new Map<string, CensusRow>();
   readonly #deks = new Set<string>();
 
-  constructor(resource: Resource, target: EnvelopeTarget, names: CompiledNames) {
+  constructor(resource: Resource, target: EnvelopeTarget, names: CompiledNames, sampleEvery: number) {
     this.#resource = resource;
     this.#target = target;
     this.#names = names;
+    this.#sampleEvery = sampleEvery;
   }
 
   add(entries: readonly EtcdEntry[], revision: number): void {
@@ -87,6 +89,7 @@ class Counter {
     const header = parseHeader(entry.value, this.#names);
     const name = (): ObjectName => ({ resource: this.#resource.name, ...objectOf(this.#resource, entry.key) });
     tally.objects += 1;
+    if (this.#sampleEvery > 0 && tally.objects % this.#sampleEvery === 0) tally.sample.push(name());
 
     const row = { resource: this.#resource.name, ...rowOf(header) };
     const id = rowId(row);

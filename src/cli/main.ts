@@ -2,6 +2,7 @@ import { Command } from 'commander';
 import { reportError } from './output.ts';
 import { ExitCode } from './exit-codes.ts';
 import { censusCommand } from './commands/census.ts';
+import { demoCommand } from './commands/demo.ts';
 import { schemaCommand, validateCommand } from './commands/documents.ts';
 import { encryptionConfigCommand } from './commands/encryption-config.ts';
 import { labCommand } from './commands/lab.ts';
@@ -42,7 +43,7 @@ for (const command of [startCommand(), statusCommand(), ...messageCommands(), ce
 program.commandsGroup('Processes:');
 for (const command of [workerCommand(), agentCommand(), pluginCommand()]) program.addCommand(command);
 program.commandsGroup('Trying it out:');
-for (const command of [labCommand()]) program.addCommand(command);
+for (const command of [demoCommand(), labCommand()]) program.addCommand(command);
 
 try {
   await program.parseAsync();

@@ -15,7 +15,7 @@ export function renderLook(view: Look, now: number): string {
     `phase    ${progress.phase}, ${progress.state}${progress.goal === 'source' ? ' (towards the source)' : ''}`,
     `         ${progress.waitingFor}${since(progress, now)}`,
     '',
-    bars(progress),
+    renderBars(progress),
     ...rewriting(progress),
     '',
     columns([
@@ -44,7 +44,8 @@ export function renderLine(view: Look, now: number): string {
   ].join(' · ');
 }
 
-function bars({ source, target, objects }: Progress): string {
+/** What is left under the source and what is under the target, as two bars. */
+export function renderBars({ source, target, objects }: Progress): string {
   const width = Math.max(source.length, target.length);
   const bar = (count: number): string => {
     const filled = objects.total === 0 ? 0 : Math.round((BAR * count) / objects.total);

@@ -30,6 +30,8 @@ export interface CensusTally {
   unknownExamples: ObjectName[];
   /** One object of each provider, key, key id and DEK that was met, to be read afterwards. */
   representatives: ObjectName[];
+  /** Objects taken at even distances, to be read afterwards as well. */
+  sample: ObjectName[];
   /** DEKs met beyond those that `representatives` can hold. */
   moreDeks: number;
   /** etcd's revision when the first page was read. */
@@ -38,6 +40,8 @@ export interface CensusTally {
 
 export const MAX_EXAMPLES = 50;
 export const MAX_REPRESENTATIVES = 1_000;
+/** Names that a result may carry; who wants more reads all objects. */
+export const MAX_SAMPLE = 5_000;
 
 export function emptyTally(): CensusTally {
   return {
@@ -48,6 +52,7 @@ export function emptyTally(): CensusTally {
     outsideExamples: [],
     unknownExamples: [],
     representatives: [],
+    sample: [],
     moreDeks: 0,
     revision: 0,
   };
@@ -70,6 +75,7 @@ export function addTally(whole: CensusTally, part: CensusTally): CensusTally {
     outsideExamples: [...whole.outsideExamples, ...part.outsideExamples].slice(0, MAX_EXAMPLES),
     unknownExamples: [...whole.unknownExamples, ...part.unknownExamples].slice(0, MAX_EXAMPLES),
     representatives: representatives.slice(0, MAX_REPRESENTATIVES),
+    sample: [...whole.sample, ...part.sample].slice(0, MAX_SAMPLE),
     moreDeks: whole.moreDeks + part.moreDeks + Math.max(0, representatives.length - MAX_REPRESENTATIVES),
     revision: whole.revision === 0 ? part.revision : whole.revision,
   };

@@ -157,7 +157,7 @@ export const migrationSchema = z.strictObject({
     verify: z
       .strictObject({
         reads: z.enum(['Sample', 'All']).default('Sample'),
-        sampleSize: z.int().min(0).max(100_000).default(200).describe('Objects read through each API server.'),
+        sampleSize: z.int().min(0).max(5_000).default(200).describe('Objects read through each API server.'),
       })
       .prefault({}),
     canary: z

@@ -30,6 +30,7 @@ export function censusCommand(): Command {
           const resource = await findResource(server, name, spec.cluster.etcd.prefix);
           const part = await countFrom(cluster.etcd, resource, undefined, targetOf(spec), names, {
             timeMs: Number.POSITIVE_INFINITY,
+            sampleEvery: 0,
             signal: new AbortController().signal,
             onProgress: () => undefined,
           });
@@ -41,7 +42,7 @@ export function censusCommand(): Command {
           }
           tally = addTally(tally, part.tally);
         }
-        const { representatives: _, ...census } = tally;
+        const { representatives: _representatives, sample: _sample, ...census } = tally;
         print(json, { ...census, source: refText(source), target: refText(targetOf(spec)) }, () => renderCensus(tally, refText(targetOf(spec))));
         if (tally.inTarget < tally.objects) process.exitCode = ExitCode.no;
       } finally {

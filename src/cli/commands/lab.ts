@@ -187,8 +187,8 @@ function nextCommands(status: LabStatus): string {
   return [
     'Next:',
     `  kubectl --kubeconfig ${status.kubeconfig} get secrets -A`,
-    `  keyferry preflight ${status.migration} --temporal-address ${address}`,
-    `  keyferry start ${status.migration} --temporal-address ${address}`,
+    `  keyferry preflight -f ${status.migration} --temporal-address ${address}`,
+    `  keyferry start -f ${status.migration} --temporal-address ${address}`,
     `  keyferry lab down --dir ${status.dir}`,
   ].join('\n');
 }

@@ -15,7 +15,8 @@ import { withTemporalOptions, type TemporalOptions } from '../temporal-options.t
 
 type Options = TemporalOptions & { reason?: string; actor: string; json?: boolean };
 
-const ANSWER_MS = 10_000;
+/** Longer than a worker may take to be found dead and another to replay the workflow. */
+const ANSWER_MS = 20_000;
 
 /** `pause`, `resume`, `approve` and `rollback`: each an update, acknowledged or refused with its reason. */
 export function messageCommands(): Command[] {
