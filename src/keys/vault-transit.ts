@@ -29,7 +29,11 @@ const decryptAnswer = z.object({ data: z.object({ plaintext: z.string() }) });
 
 type KeyData = z.infer<typeof keyAnswer>['data'];
 
-const cacheMs = 60_000;
+/**
+ * A little under the minute at which API servers ask for Status: a cache of a full minute would still be good at every
+ * second poll, and a rotated key be noticed after two.
+ */
+const cacheMs = 59_000;
 
 /**
  * Vault's transit engine as a key service. What it encrypts is Vault's own `vault:v<version>:…`, so that
@@ -124,6 +128,7 @@ export class VaultTransitKeyService implements KeyService {
   }
 
   async #readCurrent(): Promise<KeyVersion> {
+    const asked = Date.now();
     const data = await this.#readKey(undefined);
     const { service, mount, key } = this.#options;
     const createdAt = data.keys[data.latest_version];
@@ -150,7 +155,7 @@ export class VaultTransitKeyService implements KeyService {
       keyId: formatVaultKeyId(id),
       description: `version ${id.version} of ${this.#name}, made ${new Date(createdAt * 1000).toISOString()}`,
     };
-    this.#cached = { version, until: Date.now() + cacheMs };
+    this.#cached = { version, until: asked + cacheMs };
     return version;
   }
 
