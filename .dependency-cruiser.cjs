@@ -13,28 +13,50 @@ module.exports = {
     rule('workflows-no-node', 'The workflow bundle runs without Node.', '^(workflows|src/plan)/', {
       dependencyTypes: ['core'],
     }),
-    rule('activities-not-to-workflow-code', 'Activities share wire types with workflows, never code.', '^activities/', {
-      path: '^workflows/',
-      dependencyTypesNot: ['type-only'],
-    }),
-    rule('pure-rooms', 'src/plan and src/envelope import nothing of the project but types.', '^src/(plan|envelope)/', {
-      path: '^(src/(?!$1/)|workflows/|activities/|lab/)',
-      dependencyTypesNot: ['type-only'],
-    }),
+    rule(
+      'activities-not-to-workflow-code',
+      'Activities share wire types with workflows, never code.',
+      '^activities/',
+      {
+        path: '^workflows/',
+        dependencyTypesNot: ['type-only'],
+      },
+    ),
+    rule(
+      'pure-rooms',
+      'src/plan and src/envelope import nothing of the project but types.',
+      '^src/(plan|envelope)/',
+      {
+        path: '^(src/(?!$1/)|workflows/|activities/|lab/)',
+        dependencyTypesNot: ['type-only'],
+      },
+    ),
     rule('census-apart', 'The census proves the rewriting: they share no code.', '^src/census/', {
       path: '^src/rewrite/',
     }),
     rule('rewrite-apart', 'The census proves the rewriting: they share no code.', '^src/rewrite/', {
       path: '^src/census/',
     }),
-    rule('src-below', 'src is below workflows and activities; only the worker and the CLI wire them.', '^src/(?!worker/|cli/)', {
-      path: '^(workflows|activities|lab)/',
-      dependencyTypesNot: ['type-only'],
+    rule(
+      'src-below',
+      'src is below workflows and activities; only the worker and the CLI wire them.',
+      '^src/(?!worker/|cli/)',
+      {
+        path: '^(workflows|activities|lab)/',
+        dependencyTypesNot: ['type-only'],
+      },
+    ),
+    rule('nobody-imports-the-cli', 'The CLI is a leaf.', '^(src/(?!cli/)|workflows|activities|lab)/', {
+      path: '^src/cli/',
     }),
-    rule('nobody-imports-the-cli', 'The CLI is a leaf.', '^(src/(?!cli/)|workflows|activities|lab)/', { path: '^src/cli/' }),
-    rule('lab-apart', 'The lab is for trying keyferry out; keyferry does not need it.', '^(src/(?!cli/)|workflows|activities)/', {
-      path: '^lab/',
-    }),
+    rule(
+      'lab-apart',
+      'The lab is for trying keyferry out; keyferry does not need it.',
+      '^(src/(?!cli/)|workflows|activities)/',
+      {
+        path: '^lab/',
+      },
+    ),
   ],
   options: {
     doNotFollow: { path: 'node_modules' },

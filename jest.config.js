@@ -12,6 +12,7 @@ const shared = {
 
 /** Unit tests sit beside what they test; integration tests start real servers. */
 export default {
+  reporters: ['default', '<rootDir>/test/support/closing-line.js'],
   projects: [
     {
       ...shared,

@@ -78,12 +78,18 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
       const present = await readConfigurationFile(edit.file);
       const wanted = arrange(original.text, { ...edit, arrangement });
       if (present.text === wanted) return { hash: present.hash };
-      const ours = [original.text, ...ARRANGEMENTS.map((one) => arrange(original.text, { ...edit, arrangement: one }))];
+      const ours = [
+        original.text,
+        ...ARRANGEMENTS.map((one) => arrange(original.text, { ...edit, arrangement: one })),
+      ];
       if (!ours.includes(present.text)) {
         throw new KeyferryError(
           'EncryptionConfigurationChanged',
           `${edit.file} on ${node} was changed by somebody else (${present.hash.slice(0, 19)})`,
-          { remedy: 'put back what keyferry wrote, or take the change out until the migration is over; then resume' },
+          {
+            remedy:
+              'put back what keyferry wrote, or take the change out until the migration is over; then resume',
+          },
         );
       }
       await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
@@ -91,7 +97,13 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
     },
 
     /** Seals canaries as an API server would that writes with the target. */
-    async sealCanaries({ target, namespace, resources, purpose, nonce }: SealCanariesInput): Promise<SealCanariesResult> {
+    async sealCanaries({
+      target,
+      namespace,
+      resources,
+      purpose,
+      nonce,
+    }: SealCanariesInput): Promise<SealCanariesResult> {
       if (target.type !== 'kms') {
         throw new KeyferryError('UnsupportedTarget', `canaries can't be sealed for ${target.type} yet`, {
           remedy: 'use a kms target',
@@ -103,10 +115,14 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         const seed = randomBytes(32);
         const sealedSeed = await client.encrypt(seed, randomUUID());
         if (sealedSeed.keyId !== keyId) {
-          throw new KeyferryError('PluginKeyIdChanged', `the plugin on ${node} changed its key id while it sealed`, {
-            remedy: 'keyferry tries again',
-            retryable: true,
-          });
+          throw new KeyferryError(
+            'PluginKeyIdChanged',
+            `the plugin on ${node} changed its key id while it sealed`,
+            {
+              remedy: 'keyferry tries again',
+              retryable: true,
+            },
+          );
         }
         const values = resources.map((resource) => {
           const one = canary(resource, namespace, purpose, nonce);
@@ -131,9 +147,13 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
     /** Restarts this node's API server by the command the agent was given; answers when the command has ended. */
     async restartApiServer(): Promise<void> {
       if (restartCommand === undefined) {
-        throw new KeyferryError('NoRestartCommand', `the agent on ${node} doesn't know how to restart its API server`, {
-          remedy: 'start the agent with --restart-command',
-        });
+        throw new KeyferryError(
+          'NoRestartCommand',
+          `the agent on ${node} doesn't know how to restart its API server`,
+          {
+            remedy: 'start the agent with --restart-command',
+          },
+        );
       }
       const beat = setInterval(() => heartbeat(), 1_000);
       try {
@@ -175,13 +195,15 @@ async function placeTroubles(file: string): Promise<Trouble[]> {
   } catch {
     troubles.push({
       message: `${folder} can't be written`,
-      remedy: 'let the agent write the folder: the file is replaced by rename, so that no API server reads half of it',
+      remedy:
+        'let the agent write the folder: the file is replaced by rename, so that no API server reads half of it',
     });
   }
   if (await isMountPoint(file)) {
     troubles.push({
       message: `${file} is itself a mount`,
-      remedy: 'mount its folder instead: a file mount never sees a rename, so API servers would never see the change',
+      remedy:
+        'mount its folder instead: a file mount never sees a rename, so API servers would never see the change',
     });
   }
   return troubles;
@@ -195,8 +217,11 @@ function troubleOf(error: unknown): Trouble {
 
 /** How a command ended, without what it printed. */
 function exitOf(error: unknown): string {
-  const { code, signal, killed } = error as { code?: number | string; signal?: string; killed?: boolean };
+  const { code, signal, killed } = error as {
+    code?: number | string;
+    signal?: string | null;
+    killed?: boolean;
+  };
   if (killed === true) return `it took longer than ${RESTART_TIMEOUT_MS / 1000} s`;
   return signal === undefined || signal === null ? `exit code ${code ?? 'unknown'}` : `signal ${signal}`;
 }
-

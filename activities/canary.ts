@@ -1,5 +1,14 @@
 import { cancellationSignal, heartbeat } from '@temporalio/activity';
-import { canary, canaryKey, deleteCanary, putCanary, readCanary, takeCanary, writeCanary, type Canary } from '../src/cluster/canary.ts';
+import {
+  canary,
+  canaryKey,
+  deleteCanary,
+  putCanary,
+  readCanary,
+  takeCanary,
+  writeCanary,
+  type Canary,
+} from '../src/cluster/canary.ts';
 import type { Cluster } from '../src/cluster/cluster.ts';
 import type { ApiServer } from '../src/cluster/api-server.ts';
 import { KeyferryError } from '../src/errors.ts';
@@ -20,7 +29,9 @@ export function canaryActivities({ clusters }: ClusterDependencies) {
       return await explained(async () => {
         try {
           for (const { one, value } of canaries) await putCanary(cluster, one, value);
-          const read = cluster.apiServers.flatMap((server) => canaries.map(({ one }) => readCanary(server, one)));
+          const read = cluster.apiServers.flatMap((server) =>
+            canaries.map(({ one }) => readCanary(server, one)),
+          );
           const why = (await Promise.all(read)).find((trouble) => trouble !== undefined);
           heartbeat();
           return why === undefined ? { proven: true, keyIds: [] } : { proven: false, why };
@@ -63,7 +74,8 @@ async function landing(
   names: CompiledNames,
 ): Promise<{ keyId: string | undefined } | { why: string }> {
   const entry = await cluster.etcd.get(canaryKey(one));
-  if (entry === undefined) return { why: `the canary written through ${server.name} isn't in etcd at ${canaryKey(one)}` };
+  if (entry === undefined)
+    return { why: `the canary written through ${server.name} isn't in etcd at ${canaryKey(one)}` };
   const header = parseHeader(entry.value, names);
   if (isOutside(header, input.expected)) {
     const found = header.provider === 'kms' ? `kms ${header.name}` : header.provider;

@@ -10,13 +10,27 @@ const CHUNK_MS = 10_000;
 export function censusActivities({ clusters }: ClusterDependencies) {
   return {
     /** Counts a stretch of a resource's objects by what they are encrypted with. */
-    async censusChunk({ cluster, resource, cursor, target, names, sampleEvery }: CensusChunkInput): Promise<CensusChunkResult> {
-      const part = await countFrom(clusters.get(cluster).etcd, resource, cursor, target, compileNames(names), {
-        timeMs: CHUNK_MS,
-        sampleEvery,
-        signal: cancellationSignal(),
-        onProgress: (objects) => heartbeat(objects),
-      });
+    async censusChunk({
+      cluster,
+      resource,
+      cursor,
+      target,
+      names,
+      sampleEvery,
+    }: CensusChunkInput): Promise<CensusChunkResult> {
+      const part = await countFrom(
+        clusters.get(cluster).etcd,
+        resource,
+        cursor,
+        target,
+        compileNames(names),
+        {
+          timeMs: CHUNK_MS,
+          sampleEvery,
+          signal: cancellationSignal(),
+          onProgress: (objects) => heartbeat(objects),
+        },
+      );
       return { tally: part.tally, ...(part.cursor === undefined ? {} : { cursor: part.cursor }) };
     },
   };

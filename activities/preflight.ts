@@ -50,7 +50,11 @@ function serverNamed(cluster: Cluster, name: string) {
 
 async function reachable(cluster: Cluster, name: string): Promise<Check> {
   return await check(`API server ${name} reachable`, async () => {
-    const response = await serverNamed(cluster, name).request({ method: 'GET', path: '/version', timeoutMs: 5_000 });
+    const response = await serverNamed(cluster, name).request({
+      method: 'GET',
+      path: '/version',
+      timeoutMs: 5_000,
+    });
     if (response.status !== 200) {
       return {
         outcome: 'fail',
@@ -58,7 +62,10 @@ async function reachable(cluster: Cluster, name: string): Promise<Check> {
         remedy: "check the kubeconfig's credentials against this one server",
       };
     }
-    return { outcome: 'pass', detail: (response.body as { gitVersion?: string }).gitVersion ?? 'version unknown' };
+    return {
+      outcome: 'pass',
+      detail: (response.body as { gitVersion?: string }).gitVersion ?? 'version unknown',
+    };
   });
 }
 
@@ -83,14 +90,18 @@ async function takenUp(cluster: Cluster, name: string, hash: string): Promise<Ch
       return {
         outcome: 'fail',
         detail: `kms providers not ready: ${loaded.kmsDetail}`,
-        remedy: 'mend the plugin first: no API server takes up a changed file while any kms entry is unhealthy',
+        remedy:
+          'mend the plugin first: no API server takes up a changed file while any kms entry is unhealthy',
       };
     }
     return { outcome: 'pass', detail: hash.slice(0, 19) };
   });
 }
 
-async function resourceChecks(cluster: Cluster, names: string[]): Promise<{ checks: Check[]; resources: Resource[] }> {
+async function resourceChecks(
+  cluster: Cluster,
+  names: string[],
+): Promise<{ checks: Check[]; resources: Resource[] }> {
   const resources: Resource[] = [];
   const checks: Check[] = [];
   const [server] = cluster.apiServers;
@@ -100,14 +111,21 @@ async function resourceChecks(cluster: Cluster, names: string[]): Promise<{ chec
       await check(`resource ${name} served`, async () => {
         const resource = await findResource(server, name, cluster.spec.etcd.prefix);
         resources.push(resource);
-        return { outcome: 'pass', detail: `${resource.apiVersion} ${resource.kind}, in etcd under ${resource.etcdPrefix}` };
+        return {
+          outcome: 'pass',
+          detail: `${resource.apiVersion} ${resource.kind}, in etcd under ${resource.etcdPrefix}`,
+        };
       }),
     );
   }
   return { checks, resources };
 }
 
-async function permissions(cluster: Cluster, resources: readonly Resource[], namespace: string): Promise<Check> {
+async function permissions(
+  cluster: Cluster,
+  resources: readonly Resource[],
+  namespace: string,
+): Promise<Check> {
   return await check('permissions', async () => {
     const [server] = cluster.apiServers;
     const denied = server === undefined ? [] : await deniedPermissions(server, resources, namespace);
@@ -138,7 +156,8 @@ async function canariesOf(
       refused.push(`${resource.name} (${messageOf(error)})`);
     }
   }
-  if (refused.length === 0) return { checks: [{ name: 'canaries', outcome: 'pass', detail: canaries.join(', ') }], canaries };
+  if (refused.length === 0)
+    return { checks: [{ name: 'canaries', outcome: 'pass', detail: canaries.join(', ') }], canaries };
   const detail = `no canary can be made of ${refused.join(', ')}`;
   return {
     checks: [
@@ -163,10 +182,14 @@ async function etcdChecks(cluster: Cluster): Promise<Check[]> {
         return {
           outcome: 'fail',
           detail: `alarms: ${status.alarms.join(', ')}`,
-          remedy: 'make room (compact, defragment, raise the quota) and disarm: a rewrite needs about the size of its objects again until compaction',
+          remedy:
+            'make room (compact, defragment, raise the quota) and disarm: a rewrite needs about the size of its objects again until compaction',
         };
       }
-      return { outcome: 'pass', detail: `etcd ${status.version}, database of ${Math.round(status.dbSize / 1e6)} MB` };
+      return {
+        outcome: 'pass',
+        detail: `etcd ${status.version}, database of ${Math.round(status.dbSize / 1e6)} MB`,
+      };
     }),
     await check("etcd is this cluster's", async () => {
       const key = `${cluster.spec.etcd.prefix}/namespaces/kube-system`;
@@ -174,7 +197,7 @@ async function etcdChecks(cluster: Cluster): Promise<Check[]> {
       return {
         outcome: 'fail',
         detail: `${key} isn't there`,
-        remedy: "give the endpoints of the etcd behind these API servers, and their --etcd-prefix",
+        remedy: 'give the endpoints of the etcd behind these API servers, and their --etcd-prefix',
       };
     }),
   ];

@@ -24,7 +24,8 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
         { ...limits, objects: Math.max(1, limits.objects - (resumed?.counts.examined ?? 0)) },
         {
           signal: cancellationSignal(),
-          onProgress: (cursor, counts) => heartbeat({ cursor, counts: plus(resumed?.counts, counts) } satisfies ChunkProgress),
+          onProgress: (cursor, counts) =>
+            heartbeat({ cursor, counts: plus(resumed?.counts, counts) } satisfies ChunkProgress),
         },
       );
       return { ...result, counts: plus(resumed?.counts, result.counts) };

@@ -8,4 +8,4 @@ if (major < 22 || (major === 22 && minor < 19)) {
   );
   process.exit(69);
 }
-import("../dist/src/cli/main.js");
+import('../dist/src/cli/main.js');

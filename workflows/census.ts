@@ -9,7 +9,8 @@ export async function census(input: CensusInput): Promise<CensusTally> {
   for (const resource of input.resources) {
     let cursor: string | undefined;
     do {
-      if (CancellationScope.current().consideredCancelled) throw new CancelledFailure('the census was stopped');
+      if (CancellationScope.current().consideredCancelled)
+        throw new CancelledFailure('the census was stopped');
       const chunk = await cluster.censusChunk({
         cluster: input.cluster,
         resource,

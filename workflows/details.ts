@@ -15,12 +15,19 @@ export function renderDetails(progress: Progress): string {
     `| ${progress.target} | ${objects.inTarget} |`,
     '',
     ...(rewrite.of > 0
-      ? [`Pass ${progress.pass}: ${rewrite.done} of ${rewrite.of} objects, ${Math.round(progress.rate)}/s, ${progress.shards.done} of ${progress.shards.total} shards done`, '']
+      ? [
+          `Pass ${progress.pass}: ${rewrite.done} of ${rewrite.of} objects, ${Math.round(progress.rate)}/s, ${progress.shards.done} of ${progress.shards.total} shards done`,
+          '',
+        ]
       : []),
     ...progress.shards.stalled.map((why) => `- stalled: ${why}`),
-    ...progress.apiServers.map((server) => `- ${server.name}: file ${server.file}, runs ${server.mayRun.join(' or ')}`),
+    ...progress.apiServers.map(
+      (server) => `- ${server.name}: file ${server.file}, runs ${server.mayRun.join(' or ')}`,
+    ),
     ...(progress.refusals.length > 0 ? ['', `${rewrite.refused} objects refused, the first ones:`] : []),
-    ...progress.refusals.slice(0, 10).map((one) => `- ${[one.namespace, one.name].filter(Boolean).join('/')}: ${one.status} ${one.reason}`),
+    ...progress.refusals
+      .slice(0, 10)
+      .map((one) => `- ${[one.namespace, one.name].filter(Boolean).join('/')}: ${one.status} ${one.reason}`),
     '',
     ...progress.nextSteps.map((step) => `    ${step}`),
   ];

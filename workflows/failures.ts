@@ -1,4 +1,9 @@
-import { ActivityFailure, ApplicationFailure, ChildWorkflowFailure, TimeoutFailure } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  ChildWorkflowFailure,
+  TimeoutFailure,
+} from '@temporalio/workflow';
 
 /** Why a step did not succeed, in words for whoever waits. */
 export interface Trouble {
@@ -30,7 +35,11 @@ function application(failure: ApplicationFailure): Trouble {
 
 function timeout(failure: TimeoutFailure, activity: ActivityFailure): Trouble {
   if (failure.timeoutType === 'SCHEDULE_TO_START') {
-    return { message: `no agent takes up "${activity.activityType}"`, remedy: 'start it: keyferry agent', retryable: true };
+    return {
+      message: `no agent takes up "${activity.activityType}"`,
+      remedy: 'start it: keyferry agent',
+      retryable: true,
+    };
   }
   return { message: `"${activity.activityType}" did not answer in time`, retryable: true };
 }

@@ -1,5 +1,6 @@
 import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import { defineSearchAttributeKey, msToNumber } from '@temporalio/common';
+import { defineSearchAttributeKey } from '@temporalio/common';
+import ms, { type StringValue } from 'ms';
 import type { ProviderRef } from '../src/encryption-config/types.ts';
 import { admit, parseMessage, type Message, type MessageKind, type Verdict } from '../src/plan/messages.ts';
 import { nextSteps, rateOf, withSample, type Progress } from '../src/plan/progress.ts';
@@ -128,7 +129,12 @@ export class MigrationRun {
   openAutomaticGates(): void {
     const step = this.step();
     if (step.kind !== 'wait' || this.spec.gates[step.gate] !== 'Auto') return;
-    this.note({ actor: 'keyferry', verified: true, what: `approved ${step.gate}`, reason: 'the spec says Auto' });
+    this.note({
+      actor: 'keyferry',
+      verified: true,
+      what: `approved ${step.gate}`,
+      reason: 'the spec says Auto',
+    });
     this.#approve(step.gate);
   }
 
@@ -165,8 +171,14 @@ export class MigrationRun {
   #obey(kind: MessageKind, message: Message, verified: boolean): void {
     // What was waited for before the message isn't any more.
     this.waitFor(undefined);
-    const what = kind === 'approve' ? `approved ${message.gate ?? ''}` : kind === 'rollback' ? 'rollback' : `${kind}d`;
-    this.note({ actor: message.actor, verified, what, ...(message.reason === '' ? {} : { reason: message.reason }) });
+    const what =
+      kind === 'approve' ? `approved ${message.gate ?? ''}` : kind === 'rollback' ? 'rollback' : `${kind}d`;
+    this.note({
+      actor: message.actor,
+      verified,
+      what,
+      ...(message.reason === '' ? {} : { reason: message.reason }),
+    });
     switch (kind) {
       case 'pause':
         this.hold(`paused by ${message.actor}${message.reason === '' ? '' : `: ${message.reason}`}`);
@@ -197,7 +209,11 @@ export class MigrationRun {
   shardReported(report: ShardReport): void {
     const { stalled: _, ...shard } = this.state.shards[report.index] ?? { stalled: undefined };
     if (!('start' in shard)) return;
-    const reported = { ...shard, counts: report.counts, ...(report.stalled === undefined ? {} : { stalled: report.stalled }) };
+    const reported = {
+      ...shard,
+      counts: report.counts,
+      ...(report.stalled === undefined ? {} : { stalled: report.stalled }),
+    };
     const shards = this.state.shards.map((one, i) => (i === report.index ? reported : one));
     this.patch({ shards });
     this.sample();
@@ -205,7 +221,12 @@ export class MigrationRun {
 
   /** Takes a sample of what the pass has done so far, for its rate. */
   sample(): void {
-    this.patch({ rate: withSample(this.state.rate, { at: Date.now(), done: sumOf(this.state.shards.map((shard) => shard.counts.examined)) }) });
+    this.patch({
+      rate: withSample(this.state.rate, {
+        at: Date.now(),
+        done: sumOf(this.state.shards.map((shard) => shard.counts.examined)),
+      }),
+    });
     this.tell();
   }
 
@@ -250,7 +271,13 @@ export class MigrationRun {
       shards: {
         total: state.shards.length,
         done: state.shards.filter((shard) => shard.done).length,
-        stalled: [...new Set(state.shards.flatMap((shard) => (shard.stalled === undefined || shard.done ? [] : [shard.stalled])))],
+        stalled: [
+          ...new Set(
+            state.shards.flatMap((shard) =>
+              shard.stalled === undefined || shard.done ? [] : [shard.stalled],
+            ),
+          ),
+        ],
       },
       refusals: state.refusals,
       census: (state.census ?? state.before)?.rows ?? [],
@@ -297,7 +324,7 @@ export class MigrationRun {
 
   /** Milliseconds after the writer changed within which a value that was sealed before may still land. */
   get lateWriteMs(): number {
-    return msToNumber(this.spec.cluster.requestTimeout as Parameters<typeof msToNumber>[0]) + 10_000;
+    return ms(this.spec.cluster.requestTimeout as StringValue) + 10_000;
   }
 }
 

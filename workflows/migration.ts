@@ -30,11 +30,15 @@ export async function migration(input: MigrationInput): Promise<MigrationReport>
   const run = new MigrationRun(input, `${input.migration.metadata.name}-${runId.slice(0, 8)}`, Date.now());
   listen(run);
   // A cancellation must not leave a cluster half-way with nobody looking after it: it is taken for a pause.
-  const cancelled = CancellationScope.current().cancelRequested.catch(() => {
-    run.note({ actor: 'temporal', verified: true, what: 'cancel requested', reason: 'taken for a pause; use rollback, or terminate' });
+  CancellationScope.current().cancelRequested.catch(() => {
+    run.note({
+      actor: 'temporal',
+      verified: true,
+      what: 'cancel requested',
+      reason: 'taken for a pause; use rollback, or terminate',
+    });
     if (run.state.seen.held === undefined) run.hold('cancelled in Temporal, which only pauses it');
   });
-  void cancelled;
   return await CancellationScope.nonCancellable(() => drive(run, workflowId));
 }
 

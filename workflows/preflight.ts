@@ -23,7 +23,8 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
   const hashes: Record<string, string> = {};
   nodes.forEach((node, i) => {
     const server = cluster.apiServers[i];
-    if (server !== undefined && !('silent' in node) && node.hash !== undefined) hashes[server.name] = node.hash;
+    if (server !== undefined && !('silent' in node) && node.hash !== undefined)
+      hashes[server.name] = node.hash;
   });
   const seen = await seenFromWorker(migration, hashes);
   const checks = [...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks];
@@ -38,14 +39,21 @@ async function inspect(migration: Migration, node: string): Promise<NodeFindings
   }
 }
 
-async function seenFromWorker(migration: Migration, hashes: Record<string, string>): Promise<PreflightResult> {
+async function seenFromWorker(
+  migration: Migration,
+  hashes: Record<string, string>,
+): Promise<PreflightResult> {
   for (let attempt = 1; ; attempt += 1) {
     try {
       return await quick.preflight({ migration, hashes });
     } catch (error) {
       const { message, remedy = 'mend it and start again', retryable } = troubleOf(error);
       if (!retryable || attempt >= 3) {
-        return { checks: [{ name: 'cluster', outcome: 'fail', detail: message, remedy }], resources: [], canaries: [] };
+        return {
+          checks: [{ name: 'cluster', outcome: 'fail', detail: message, remedy }],
+          resources: [],
+          canaries: [],
+        };
       }
       await sleep('5s');
     }

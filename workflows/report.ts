@@ -22,7 +22,11 @@ export interface MigrationReport {
   timeline: TimelineEntry[];
 }
 
-export function reportOf(run: MigrationRun, workflowId: string, outcome: MigrationReport['outcome']): MigrationReport {
+export function reportOf(
+  run: MigrationRun,
+  workflowId: string,
+  outcome: MigrationReport['outcome'],
+): MigrationReport {
   const { state } = run;
   return {
     migration: run.input.migration.metadata.name,

@@ -27,7 +27,12 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
   let revision = 0;
   let reported = counts.examined;
   let pause = FIRST_PAUSE_MS;
-  const result = (): ShardResult => ({ ...(cursor === undefined ? {} : { cursor }), counts, refusals, revision });
+  const result = (): ShardResult => ({
+    ...(cursor === undefined ? {} : { cursor }),
+    counts,
+    refusals,
+    revision,
+  });
 
   for (let chunks = 0; cursor !== undefined; chunks += 1) {
     if (CancellationScope.current().consideredCancelled) return result();

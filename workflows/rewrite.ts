@@ -46,7 +46,9 @@ async function scan(run: MigrationRun): Promise<ShardState[]> {
   const { resources } = run.state;
   const { cluster: spec } = run.spec;
   run.waitFor('the shards to be planned');
-  const counts = await Promise.all(resources.map((resource) => quick.countObjects({ cluster: spec, resource })));
+  const counts = await Promise.all(
+    resources.map((resource) => quick.countObjects({ cluster: spec, resource })),
+  );
   const all = counts.reduce((sum, one) => sum + one, 0);
   const planned = await Promise.all(
     resources.map(async (resource, i) => {

@@ -1,4 +1,9 @@
-import { executeChild, workflowInfo, ChildWorkflowCancellationType, ParentClosePolicy } from '@temporalio/workflow';
+import {
+  executeChild,
+  workflowInfo,
+  ChildWorkflowCancellationType,
+  ParentClosePolicy,
+} from '@temporalio/workflow';
 import { census } from './census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import type { CensusTally } from './types.ts';
@@ -8,10 +13,19 @@ export async function runCensus(run: MigrationRun): Promise<CensusTally> {
   const { spec, state } = run;
   const { sampleSize, reads } = spec.verify;
   const counted = state.census?.objects ?? state.before?.objects ?? 0;
-  const sampleEvery = reads === 'All' || sampleSize === 0 || counted === 0 ? 0 : Math.ceil(counted / sampleSize);
+  const sampleEvery =
+    reads === 'All' || sampleSize === 0 || counted === 0 ? 0 : Math.ceil(counted / sampleSize);
   return await executeChild(census, {
     workflowId: `${workflowInfo().workflowId}/census`,
-    args: [{ cluster: spec.cluster, resources: state.resources, target: run.target, names: state.names, sampleEvery }],
+    args: [
+      {
+        cluster: spec.cluster,
+        resources: state.resources,
+        target: run.target,
+        names: state.names,
+        sampleEvery,
+      },
+    ],
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: 'what every object is encrypted with',

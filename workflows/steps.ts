@@ -1,5 +1,5 @@
 import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
-import { msToNumber } from '@temporalio/common';
+import ms, { type StringValue } from 'ms';
 import { writingSide, type Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { Step } from '../src/plan/transition.ts';
@@ -19,29 +19,41 @@ const COMPACTION_POLL = '5s';
 export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
   switch (step.kind) {
     case 'preflight':
-      return await checkAll(run);
+      await checkAll(run);
+      return;
     case 'count':
-      return await count(run);
+      await count(run);
+      return;
     case 'arrange':
-      return await arrange(run, step.arrangement, step.servers);
+      await arrange(run, step.arrangement, step.servers);
+      return;
     case 'converge':
-      return await converge(run, step.servers);
+      await converge(run, step.servers);
+      return;
     case 'canary':
-      return await prove(run, step.arrangement);
+      await prove(run, step.arrangement);
+      return;
     case 'rewrite':
-      return await rewrite(run, step.pass);
+      await rewrite(run, step.pass);
+      return;
     case 'settle':
-      return await settle(run);
+      await settle(run);
+      return;
     case 'census':
-      return await takeCensus(run);
+      await takeCensus(run);
+      return;
     case 'read':
-      return await proveReads(run);
+      await proveReads(run);
+      return;
     case 'soak':
-      return await soak(run);
+      await soak(run);
+      return;
     case 'compaction':
-      return await awaitCompaction(run);
+      await awaitCompaction(run);
+      return;
     case 'cleanup':
-      return await cleanUp(run);
+      await cleanUp(run);
+      return;
     case 'wait':
     case 'stop':
     case 'hold':
@@ -69,7 +81,11 @@ async function count(run: MigrationRun): Promise<void> {
 }
 
 /** Edits files. The event comes first: from the moment an edit may have been made, a server may be running it. */
-async function arrange(run: MigrationRun, arrangement: Arrangement, servers: readonly string[]): Promise<void> {
+async function arrange(
+  run: MigrationRun,
+  arrangement: Arrangement,
+  servers: readonly string[],
+): Promise<void> {
   for (const server of servers) run.event({ kind: 'editing', server, arrangement });
   await Promise.all(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
 }
@@ -102,7 +118,12 @@ async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
   const hash = run.state.hashes[server.name] ?? '';
   const restart = run.spec.cluster.encryptionConfiguration.takeUp === 'Restart';
   const look = async (waitMs: number): Promise<boolean> => {
-    const seen = await cluster.awaitLoaded({ cluster: run.spec.cluster, apiServer: server.name, hash, waitMs });
+    const seen = await cluster.awaitLoaded({
+      cluster: run.spec.cluster,
+      apiServer: server.name,
+      hash,
+      waitMs,
+    });
     run.waitFor(seen.converged ? undefined : seen.why);
     if (seen.converged) run.event({ kind: 'loaded', server: server.name });
     return seen.converged;
@@ -122,8 +143,15 @@ async function prove(run: MigrationRun, arrangement: Arrangement): Promise<void>
   const nonce = uuid4();
   if (arrangement === 'target-reads' && state.seen.goal === 'target') {
     const canaries = await sealOnEveryNode(run, resources, nonce);
-    const proof = await cluster.proveReading({ cluster: spec.cluster, namespace: spec.canary.namespace, canaries });
-    if (!proof.proven) return await tryLater(run, proof.why);
+    const proof = await cluster.proveReading({
+      cluster: spec.cluster,
+      namespace: spec.canary.namespace,
+      canaries,
+    });
+    if (!proof.proven) {
+      await tryLater(run, proof.why);
+      return;
+    }
   }
   const side = writingSide(arrangement);
   const proof = await cluster.proveWriting({
@@ -134,13 +162,20 @@ async function prove(run: MigrationRun, arrangement: Arrangement): Promise<void>
     expected: side === 'source' ? run.source : run.target,
     names: state.names,
   });
-  if (!proof.proven) return await tryLater(run, proof.why);
+  if (!proof.proven) {
+    await tryLater(run, proof.why);
+    return;
+  }
   run.patch({ writerSince: Date.now() });
   run.event({ kind: 'proven', arrangement });
 }
 
 /** Each node's plugin seals canaries of its own: every API server must open what any of them sealed. */
-async function sealOnEveryNode(run: MigrationRun, resources: Resource[], nonce: string): Promise<SealedCanary[]> {
+async function sealOnEveryNode(
+  run: MigrationRun,
+  resources: Resource[],
+  nonce: string,
+): Promise<SealedCanary[]> {
   const { spec } = run;
   const sealed = await Promise.all(
     spec.cluster.apiServers.map(async (server) => {
@@ -162,7 +197,9 @@ async function sealOnEveryNode(run: MigrationRun, resources: Resource[], nonce: 
 async function settle(run: MigrationRun): Promise<void> {
   const left = (run.state.writerSince ?? 0) + run.lateWriteMs - Date.now();
   if (left > 0) {
-    run.waitFor(`${Math.ceil(left / 1000)} s, for values that were sealed before the writer changed may still land`);
+    run.waitFor(
+      `${Math.ceil(left / 1000)} s, for values that were sealed before the writer changed may still land`,
+    );
     await sleep(left);
   }
   run.event({ kind: 'settled' });
@@ -170,8 +207,13 @@ async function settle(run: MigrationRun): Promise<void> {
 
 async function takeCensus(run: MigrationRun): Promise<void> {
   const tally = await runCensus(run);
-  const outside = run.state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
-  run.patch({ census: withoutNames(tally), censusAt: Date.now(), toRead: [...tally.representatives, ...tally.sample] });
+  const outside =
+    run.state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
+  run.patch({
+    census: withoutNames(tally),
+    censusAt: Date.now(),
+    toRead: [...tally.representatives, ...tally.sample],
+  });
   run.event({ kind: 'census', outside, unknown: tally.unknown });
 }
 
@@ -183,7 +225,9 @@ async function proveReads(run: MigrationRun): Promise<void> {
     whole.failed += part.failed;
     whole.failures = [...whole.failures, ...part.failures].slice(0, 50);
   };
-  add(await cluster.readObjects({ cluster: spec.cluster, resources: state.resources, objects: state.toRead }));
+  add(
+    await cluster.readObjects({ cluster: spec.cluster, resources: state.resources, objects: state.toRead }),
+  );
   if (spec.verify.reads === 'All') {
     for (const resource of state.resources) {
       let cursor: string | undefined;
@@ -203,7 +247,7 @@ async function proveReads(run: MigrationRun): Promise<void> {
 }
 
 async function soak(run: MigrationRun): Promise<void> {
-  const until = run.state.soakUntil ?? Date.now() + msToNumber(run.spec.gates.soak as Parameters<typeof msToNumber>[0]);
+  const until = run.state.soakUntil ?? Date.now() + ms(run.spec.gates.soak as StringValue);
   run.patch({ soakUntil: until });
   const left = until - Date.now();
   if (left > 0) {

@@ -37,7 +37,12 @@ export async function countFrom(
   cursor: string | undefined,
   target: EnvelopeTarget,
   names: CompiledNames,
-  options: { timeMs: number; sampleEvery: number; signal: AbortSignal; onProgress: (objects: number) => void },
+  options: {
+    timeMs: number;
+    sampleEvery: number;
+    signal: AbortSignal;
+    onProgress: (objects: number) => void;
+  },
 ): Promise<CensusPart> {
   const deadline = Date.now() + options.timeMs;
   const end = endOfPrefix(resource.etcdPrefix);
@@ -53,7 +58,9 @@ export async function countFrom(
     start = page.more && last !== undefined ? after(last.key) : undefined;
     if (options.signal.aborted || Date.now() >= deadline) break;
     const bytes = page.entries.reduce((sum, entry) => sum + entry.value.length, 0);
-    limit = Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * page.entries.length) / Math.max(1, bytes))));
+    limit = Math.round(
+      Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * page.entries.length) / Math.max(1, bytes))),
+    );
   }
   return { tally: counter.finish(), cursor: start };
 }
@@ -87,7 +94,10 @@ class Counter {
   #one(entry: EtcdEntry): void {
     const { tally } = this;
     const header = parseHeader(entry.value, this.#names);
-    const name = (): ObjectName => ({ resource: this.#resource.name, ...objectOf(this.#resource, entry.key) });
+    const name = (): ObjectName => ({
+      resource: this.#resource.name,
+      ...objectOf(this.#resource, entry.key),
+    });
     tally.objects += 1;
     if (this.#sampleEvery > 0 && tally.objects % this.#sampleEvery === 0) tally.sample.push(name());
 

@@ -13,11 +13,16 @@ export interface ReadFailure extends ObjectName {
   status: number;
 }
 
-export interface ReadsPart {
+export interface Reads {
   /** Objects read, each counted once per API server. */
   read: number;
   failed: number;
   failures: ReadFailure[];
+  /** Whether it was asked to stop before the end. */
+  stopped: boolean;
+}
+
+export interface ReadsPart extends Omit<Reads, 'stopped'> {
   cursor: string | undefined;
 }
 
@@ -28,9 +33,10 @@ export async function readObjects(
   objects: readonly { namespace?: string; name: string }[],
   signal: AbortSignal,
   onBatch: () => void,
-): Promise<Omit<ReadsPart, 'cursor'>> {
-  const part: Omit<ReadsPart, 'cursor'> = { read: 0, failed: 0, failures: [] };
-  for (let at = 0; at < objects.length && !signal.aborted; at += CONCURRENCY) {
+): Promise<Reads> {
+  const part: Reads = { read: 0, failed: 0, failures: [], stopped: false };
+  for (let at = 0; at < objects.length; at += CONCURRENCY) {
+    if (signal.aborted) return { ...part, stopped: true };
     const batch = objects.slice(at, at + CONCURRENCY);
     await Promise.all(
       servers.flatMap((server) =>
@@ -72,10 +78,10 @@ export async function readAllFrom(
       options.signal,
       () => options.onProgress(at),
     );
-    if (options.signal.aborted) break;
     whole.read += part.read;
     whole.failed += part.failed;
     whole.failures = [...whole.failures, ...part.failures].slice(0, MAX_EXAMPLES);
+    if (part.stopped) break;
     const last = page.entries.at(-1);
     whole.cursor = page.more && last !== undefined ? after(last.key) : undefined;
   }

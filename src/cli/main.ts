@@ -33,11 +33,23 @@ Exit codes:
   .exitOverride((error) => process.exit(error.exitCode === 0 ? ExitCode.ok : ExitCode.usage));
 
 program.commandsGroup('Before:');
-for (const command of [validateCommand(), schemaCommand(), planCommand(), preflightCommand(), encryptionConfigCommand()]) {
+for (const command of [
+  validateCommand(),
+  schemaCommand(),
+  planCommand(),
+  preflightCommand(),
+  encryptionConfigCommand(),
+]) {
   program.addCommand(command);
 }
 program.commandsGroup('A migration:');
-for (const command of [startCommand(), statusCommand(), ...messageCommands(), censusCommand(), reportCommand()]) {
+for (const command of [
+  startCommand(),
+  statusCommand(),
+  ...messageCommands(),
+  censusCommand(),
+  reportCommand(),
+]) {
   program.addCommand(command);
 }
 program.commandsGroup('Processes:');

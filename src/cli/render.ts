@@ -8,7 +8,11 @@ const BAR = 30;
 export function renderLook(view: Look, now: number): string {
   const { progress } = view;
   if (progress === undefined) {
-    return [`${view.workflowId}  ${view.execution}`, `  ${view.silent ?? ''}`, ...view.troubles.map((one) => `  trouble: ${one}`)].join('\n');
+    return [
+      `${view.workflowId}  ${view.execution}`,
+      `  ${view.silent ?? ''}`,
+      ...view.troubles.map((one) => `  trouble: ${one}`),
+    ].join('\n');
   }
   return [
     `${progress.migration}  ${progress.source} → ${progress.target}  on ${progress.cluster}`,
@@ -51,7 +55,10 @@ export function renderBars({ source, target, objects }: Progress): string {
     const filled = objects.total === 0 ? 0 : Math.round((BAR * count) / objects.total);
     return `${'█'.repeat(filled)}${'░'.repeat(BAR - filled)}  ${count.toLocaleString('en')}`;
   };
-  return [`${source.padEnd(width)}  ${bar(objects.inSource)}`, `${target.padEnd(width)}  ${bar(objects.inTarget)}`].join('\n');
+  return [
+    `${source.padEnd(width)}  ${bar(objects.inSource)}`,
+    `${target.padEnd(width)}  ${bar(objects.inTarget)}`,
+  ].join('\n');
 }
 
 function rewriting(progress: Progress): string[] {
@@ -70,19 +77,29 @@ function rewriting(progress: Progress): string[] {
 function failedChecks({ checks }: Progress): string[] {
   return checks
     .filter((check) => check.outcome === 'fail')
-    .flatMap((check) => [`failed   ${check.name}: ${check.detail}`, `         what to do: ${check.remedy ?? ''}`]);
+    .flatMap((check) => [
+      `failed   ${check.name}: ${check.detail}`,
+      `         what to do: ${check.remedy ?? ''}`,
+    ]);
 }
 
 function refusals({ refusals: all, rewrite }: Progress): string[] {
   if (all.length === 0) return [];
   return [
     `refused  ${rewrite.refused} objects, of which:`,
-    ...all.slice(0, 10).map((one) => `         ${one.resource} ${[one.namespace, one.name].filter((part) => part !== undefined).join('/')}: ${one.status} ${one.reason}`),
+    ...all
+      .slice(0, 10)
+      .map(
+        (one) =>
+          `         ${one.resource} ${[one.namespace, one.name].filter((part) => part !== undefined).join('/')}: ${one.status} ${one.reason}`,
+      ),
   ];
 }
 
 function since({ waitingSince }: Progress, now: number): string {
-  return waitingSince === undefined || now - waitingSince < 2_000 ? '' : ` (for ${duration(now - waitingSince)})`;
+  return waitingSince === undefined || now - waitingSince < 2_000
+    ? ''
+    : ` (for ${duration(now - waitingSince)})`;
 }
 
 function list(heading: string, lines: readonly string[]): string[] {

@@ -4,7 +4,7 @@ import type { Client } from '@temporalio/client';
 export async function hasSearchAttributes(client: Client, namespace: string): Promise<boolean> {
   try {
     const { customAttributes } = await client.connection.operatorService.listSearchAttributes({ namespace });
-    return ['KeyferryPhase', 'KeyferryCluster'].every((name) => name in (customAttributes ?? {}));
+    return ['KeyferryPhase', 'KeyferryCluster'].every((name) => name in customAttributes);
   } catch {
     // A server that doesn't let us ask is one that gets none.
     return false;

@@ -19,5 +19,9 @@ export function withTemporalOptions(command: Command): Command {
       'Temporal namespace (or TEMPORAL_NAMESPACE)',
       process.env['TEMPORAL_NAMESPACE'] ?? 'default',
     )
-    .option('--task-queue <name>', 'task queue of the workers', process.env['KEYFERRY_TASK_QUEUE'] ?? 'keyferry');
+    .option(
+      '--task-queue <name>',
+      'task queue of the workers',
+      process.env['KEYFERRY_TASK_QUEUE'] ?? 'keyferry',
+    );
 }

@@ -7,7 +7,10 @@ import type { TemporalOptions } from './temporal-options.ts';
 const CONNECT_MS = 3_000;
 
 /** Connects to Temporal, runs, and closes the connection again. */
-export async function withTemporal<T>(options: TemporalOptions, run: (client: Client) => Promise<T>): Promise<T> {
+export async function withTemporal<T>(
+  options: TemporalOptions,
+  run: (client: Client) => Promise<T>,
+): Promise<T> {
   let connection: Connection;
   try {
     connection = await Connection.connect({ address: options.temporalAddress, connectTimeout: CONNECT_MS });
@@ -15,7 +18,10 @@ export async function withTemporal<T>(options: TemporalOptions, run: (client: Cl
     throw new KeyferryError(
       'UnavailableTemporal',
       `Temporal at ${options.temporalAddress} can't be reached: ${messageOf(error)}`,
-      { remedy: 'start it, or give its address with --temporal-address or TEMPORAL_ADDRESS', retryable: true },
+      {
+        remedy: 'start it, or give its address with --temporal-address or TEMPORAL_ADDRESS',
+        retryable: true,
+      },
     );
   }
   try {

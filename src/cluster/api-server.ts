@@ -77,11 +77,15 @@ export class ApiServer {
       return await read(response);
     } catch (error) {
       if (error instanceof KeyferryError) throw error;
-      throw new KeyferryError('UnreachableApiServer', `API server ${this.name} (${this.#spec.server}) did not answer: ${reasonOf(error, timeoutMs)}`, {
-        remedy: `check that ${this.name} runs and that its address, CA and credentials in the spec and kubeconfig are right`,
-        retryable: true,
-        cause: error,
-      });
+      throw new KeyferryError(
+        'UnreachableApiServer',
+        `API server ${this.name} (${this.#spec.server}) did not answer: ${reasonOf(error, timeoutMs)}`,
+        {
+          remedy: `check that ${this.name} runs and that its address, CA and credentials in the spec and kubeconfig are right`,
+          retryable: true,
+          cause: error,
+        },
+      );
     }
   }
 
@@ -123,7 +127,9 @@ export class ApiServer {
  * @throws KeyferryError `FileKubeconfig` when the kubeconfig or a CA file can't be used
  */
 export function apiServersOf(cluster: ClusterSpec, connections = 32): ApiServer[] {
-  return cluster.apiServers.map((server) => new ApiServer(server, kubeconfigFor(cluster, server), connections));
+  return cluster.apiServers.map(
+    (server) => new ApiServer(server, kubeconfigFor(cluster, server), connections),
+  );
 }
 
 function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig {
@@ -134,7 +140,8 @@ function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig 
     if (context !== undefined) loaded.setCurrentContext(context);
     const user = loaded.getCurrentUser();
     const base = loaded.getCurrentCluster();
-    if (user === null || base === null) throw new Error(`context "${loaded.getCurrentContext()}" has no cluster or no user`);
+    if (user === null || base === null)
+      throw new Error(`context "${loaded.getCurrentContext()}" has no cluster or no user`);
     const own = new KubeConfig();
     own.loadFromClusterAndUser(
       {
@@ -150,10 +157,14 @@ function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig 
     );
     return own;
   } catch (error) {
-    throw new KeyferryError('FileKubeconfig', `kubeconfig ${file} can't be used for ${server.name}: ${messageOf(error)}`, {
-      remedy: 'name a kubeconfig, a context and CA files that this machine can read',
-      cause: error,
-    });
+    throw new KeyferryError(
+      'FileKubeconfig',
+      `kubeconfig ${file} can't be used for ${server.name}: ${messageOf(error)}`,
+      {
+        remedy: 'name a kubeconfig, a context and CA files that this machine can read',
+        cause: error,
+      },
+    );
   }
 }
 
@@ -178,12 +189,14 @@ function parsed(text: string, contentType: string | string[] | undefined): unkno
 }
 
 function stringHeaders(headers: unknown): Record<string, string> {
-  const pairs = headers instanceof Map || headers instanceof Headers ? [...headers] : Object.entries(headers ?? {});
+  const pairs =
+    headers instanceof Map || headers instanceof Headers ? [...headers] : Object.entries(headers ?? {});
   return Object.fromEntries(pairs.map(([name, value]) => [String(name), String(value)]));
 }
 
 function reasonOf(error: unknown, timeoutMs: number): string {
-  if (error instanceof Error && error.name === 'TimeoutError') return `no answer within ${timeoutMs / 1000} s`;
+  if (error instanceof Error && error.name === 'TimeoutError')
+    return `no answer within ${timeoutMs / 1000} s`;
   const cause = error instanceof Error && error.cause instanceof Error ? error.cause : error;
   return messageOf(cause);
 }

@@ -50,7 +50,9 @@ export async function tryCanary(server: ApiServer, one: Canary): Promise<string 
     path: `${objectPath(one.resource, namespaceOf(one))}?dryRun=All`,
     body: canaryObject(one),
   });
-  return response.status < 300 || response.status === 409 ? undefined : `${response.status} ${reasonOf(response.body)}`;
+  return response.status < 300 || response.status === 409
+    ? undefined
+    : `${response.status} ${reasonOf(response.body)}`;
 }
 
 /** Puts a value that was sealed elsewhere where the API servers look for the canary. */
@@ -86,7 +88,10 @@ export async function writeCanary(server: ApiServer, one: Canary): Promise<void>
   throw new KeyferryError(
     'CanaryRefused',
     `${server.name} refused the canary ${canaryKey(one)}: ${response.status} ${reasonOf(response.body)}`,
-    { remedy: `let keyferry create and delete ${one.resource.name} in ${one.namespace ?? 'the cluster'}`, retryable: response.status >= 500 || response.status === 409 },
+    {
+      remedy: `let keyferry create and delete ${one.resource.name} in ${one.namespace ?? 'the cluster'}`,
+      retryable: response.status >= 500 || response.status === 409,
+    },
   );
 }
 
@@ -97,9 +102,13 @@ export async function writeCanary(server: ApiServer, one: Canary): Promise<void>
  */
 export async function readCanary(server: ApiServer, one: Canary): Promise<string | undefined> {
   const response = await server.request({ method: 'GET', path: objectPath(one.resource, one) });
-  if (response.status !== 200) return `${server.name} can't read the canary ${canaryKey(one)}: ${response.status} ${reasonOf(response.body)}`;
-  const annotations = (response.body as { metadata?: { annotations?: Record<string, string> } }).metadata?.annotations;
-  return annotations?.[NONCE] === one.nonce ? undefined : `${server.name} reads another canary than the one put at ${canaryKey(one)}`;
+  if (response.status !== 200)
+    return `${server.name} can't read the canary ${canaryKey(one)}: ${response.status} ${reasonOf(response.body)}`;
+  const annotations = (response.body as { metadata?: { annotations?: Record<string, string> } }).metadata
+    ?.annotations;
+  return annotations?.[NONCE] === one.nonce
+    ? undefined
+    : `${server.name} reads another canary than the one put at ${canaryKey(one)}`;
 }
 
 export async function deleteCanary(server: ApiServer, one: Canary): Promise<void> {
@@ -119,5 +128,8 @@ function namespaceOf(one: Canary): { namespace?: string } {
 /** Why an API server refused; canaries hold no content, so its own words may be shown. */
 function reasonOf(body: unknown): string {
   const { reason = '', message = '' } = (body ?? {}) as { reason?: string; message?: string };
-  return [reason, message].filter((part) => part !== '').join(': ').slice(0, 300);
+  return [reason, message]
+    .filter((part) => part !== '')
+    .join(': ')
+    .slice(0, 300);
 }

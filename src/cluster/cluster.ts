@@ -51,7 +51,11 @@ export async function clusterUid(cluster: Cluster): Promise<string> {
   let last = '';
   for (const server of cluster.apiServers) {
     try {
-      const response = await server.request({ method: 'GET', path: '/api/v1/namespaces/kube-system', timeoutMs: 5_000 });
+      const response = await server.request({
+        method: 'GET',
+        path: '/api/v1/namespaces/kube-system',
+        timeoutMs: 5_000,
+      });
       const uid = (response.body as { metadata?: { uid?: string } } | undefined)?.metadata?.uid;
       if (response.status === 200 && uid !== undefined) return uid;
       last = `${server.name} answered ${response.status}`;
@@ -61,7 +65,8 @@ export async function clusterUid(cluster: Cluster): Promise<string> {
     }
   }
   throw new KeyferryError('UnavailableCluster', `the cluster can't be identified: ${last}`, {
-    remedy: 'check the addresses and the credentials of the kubeconfig; its user must be able to get namespaces',
+    remedy:
+      'check the addresses and the credentials of the kubeconfig; its user must be able to get namespaces',
     retryable: true,
   });
 }

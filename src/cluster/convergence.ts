@@ -14,7 +14,8 @@ export interface LoadedConfiguration {
 
 export type Convergence = { converged: true } | { converged: false; why: string };
 
-const HASH = /^apiserver_encryption_config_controller_last_config_info\{[^}]*hash="(sha256:[0-9a-f]+)"[^}]*\} 1\b/m;
+const HASH =
+  /^apiserver_encryption_config_controller_last_config_info\{[^}]*hash="(sha256:[0-9a-f]+)"[^}]*\} 1\b/m;
 const FAILED_RELOADS =
   /^apiserver_encryption_config_controller_automatic_reloads_total\{[^}]*status="failure"[^}]*\} ([0-9.e+]+)/m;
 
@@ -31,14 +32,29 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
       retryable: metrics.status >= 500,
     });
   }
-  const ready = await server.request({ method: 'GET', path: '/readyz/kms-providers', timeoutMs: 10_000 });
+  const trouble = await kmsTrouble(server);
   const hash = HASH.exec(metrics.text)?.[1];
   return {
     ...(hash === undefined ? {} : { hash }),
-    kmsReady: ready.status === 200,
-    kmsDetail: ready.status === 200 ? 'ok' : `${ready.status} ${ready.text.slice(0, 200)}`,
+    kmsReady: trouble === undefined,
+    kmsDetail: trouble ?? 'ok',
     failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
   };
+}
+
+/**
+ * What is wrong with a server's kms providers. One that reloads by itself answers for all of them at one address; one
+ * that doesn't has a check for each kms entry (`kms-provider-0` …), and none where there is no such entry.
+ */
+async function kmsTrouble(server: ApiServer): Promise<string | undefined> {
+  const all = await server.request({ method: 'GET', path: '/readyz/kms-providers', timeoutMs: 10_000 });
+  if (all.status === 200) return undefined;
+  if (all.status !== 404) return `${all.status} ${all.text.slice(0, 200)}`;
+  const each = await server.request({ method: 'GET', path: '/readyz?verbose', timeoutMs: 10_000 });
+  const checks = each.text.split('\n').filter((line) => /^\[[+-]\]/.test(line));
+  if (checks.length === 0) return `${each.status} to /readyz?verbose`;
+  const failed = checks.filter((line) => line.startsWith('[-]kms-provider'));
+  return failed.length === 0 ? undefined : failed.join('; ').slice(0, 200);
 }
 
 /** Whether an API server runs the file it should, or what it waits for. */
@@ -57,14 +73,20 @@ export async function checkConvergence(server: ApiServer, expectedHash: string):
     };
   }
   if (loaded.hash !== expectedHash) {
-    const failed = loaded.failedReloads > 0 ? `; ${loaded.failedReloads} reloads failed since it started: see its log` : '';
+    const failed =
+      loaded.failedReloads > 0
+        ? `; ${loaded.failedReloads} reloads failed since it started: see its log`
+        : '';
     return {
       converged: false,
       why: `${server.name} still runs ${short(loaded.hash)} and should run ${short(expectedHash)}${failed}`,
     };
   }
   if (!loaded.kmsReady) {
-    return { converged: false, why: `${server.name} has loaded the file, but its kms providers aren't ready: ${loaded.kmsDetail}` };
+    return {
+      converged: false,
+      why: `${server.name} has loaded the file, but its kms providers aren't ready: ${loaded.kmsDetail}`,
+    };
   }
   return { converged: true };
 }

@@ -107,7 +107,7 @@ export class EtcdClient {
     return {
       version: status.version,
       dbSize: Number(status.dbSize),
-      alarms: (alarms.alarms ?? []).map((one) => String(one.alarm)),
+      alarms: alarms.alarms.map((one) => one.alarm),
     };
   }
 
@@ -124,11 +124,15 @@ export class EtcdClient {
   }
 
   #explained(what: string, error: unknown): KeyferryError {
-    return new KeyferryError('UnreachableEtcd', `etcd (${this.#endpoints}) did not answer (${what}): ${messageOf(error)}`, {
-      remedy: 'check that etcd runs and that the endpoints and certificates in the spec are right',
-      retryable: true,
-      cause: error,
-    });
+    return new KeyferryError(
+      'UnreachableEtcd',
+      `etcd (${this.#endpoints}) did not answer (${what}): ${messageOf(error)}`,
+      {
+        remedy: 'check that etcd runs and that the endpoints and certificates in the spec are right',
+        retryable: true,
+        cause: error,
+      },
+    );
   }
 }
 

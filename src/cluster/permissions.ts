@@ -15,7 +15,9 @@ export async function deniedPermissions(
   const needs = [
     ...resources.flatMap((resource) => [
       ...['get', 'patch'].map((verb) => onResource(resource, verb, undefined)),
-      ...['create', 'delete'].map((verb) => onResource(resource, verb, resource.namespaced ? canaryNamespace : undefined)),
+      ...['create', 'delete'].map((verb) =>
+        onResource(resource, verb, resource.namespaced ? canaryNamespace : undefined),
+      ),
     ]),
     ...['/metrics', '/readyz/kms-providers'].map((path) => ({
       words: `get ${path}`,

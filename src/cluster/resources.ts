@@ -44,11 +44,15 @@ export async function findResource(server: ApiServer, name: string, etcdRoot: st
   const [plural = name, ...rest] = name.split('.');
   const group = rest.join('.');
   const apiPath = group === '' ? '/api/v1' : await preferredPath(server, group);
-  const list = apiPath === undefined ? undefined : ((await server.request({ method: 'GET', path: apiPath })).body as ApiResourceList | undefined);
+  const list =
+    apiPath === undefined
+      ? undefined
+      : ((await server.request({ method: 'GET', path: apiPath })).body as ApiResourceList | undefined);
   const found = list?.resources?.find((one) => one.name === plural);
   if (apiPath === undefined || found === undefined) {
     throw new KeyferryError('NotFoundResource', `resource "${name}" isn't served by ${server.name}`, {
-      remedy: 'write it as <plural> or <plural>.<group>, as "kubectl api-resources" shows it, or take it off the list',
+      remedy:
+        'write it as <plural> or <plural>.<group>, as "kubectl api-resources" shows it, or take it off the list',
     });
   }
   return {
@@ -80,7 +84,10 @@ async function etcdPathOf(server: ApiServer, plural: string, group: string): Pro
   throw new KeyferryError(
     'UnavailableCrd',
     `whether ${plural}.${group} is a custom resource can't be told: ${server.name} answered ${definition.status}`,
-    { remedy: 'let the kubeconfig\'s user get customresourcedefinitions (deploy/rbac.yaml)', retryable: definition.status >= 500 },
+    {
+      remedy: "let the kubeconfig's user get customresourcedefinitions (deploy/rbac.yaml)",
+      retryable: definition.status >= 500,
+    },
   );
 }
 
@@ -94,7 +101,8 @@ export function objectOf(resource: Resource, key: string): { namespace?: string;
 
 /** An object's path at an API server, every name percent-encoded. */
 export function objectPath(resource: Resource, object: { namespace?: string; name?: string }): string {
-  const namespace = object.namespace === undefined ? '' : `/namespaces/${encodeURIComponent(object.namespace)}`;
+  const namespace =
+    object.namespace === undefined ? '' : `/namespaces/${encodeURIComponent(object.namespace)}`;
   const name = object.name === undefined ? '' : `/${encodeURIComponent(object.name)}`;
   return `${resource.apiPath}${namespace}/${resource.plural}${name}`;
 }

@@ -3,7 +3,12 @@ import type { Arrangement } from '../encryption-config/types.ts';
 export type { Arrangement };
 
 /** In the order in which a migration goes through them; neighbours can read each other's writes. */
-export const ARRANGEMENTS: readonly Arrangement[] = ['source-only', 'target-reads', 'target-writes', 'target-only'];
+export const ARRANGEMENTS: readonly Arrangement[] = [
+  'source-only',
+  'target-reads',
+  'target-writes',
+  'target-only',
+];
 
 /** The side of a migration: the provider it comes from, and the one it goes to. */
 export type Side = 'source' | 'target';

@@ -22,7 +22,10 @@ const MAX_TEXT = 500;
 export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> {
   const given = raw ?? {};
   if (typeof given !== 'object' || Array.isArray(given)) {
-    return { ok: false, why: `${kind} takes an object such as {"actor": "jo", "reason": "maintenance"}, not ${describe(raw)}` };
+    return {
+      ok: false,
+      why: `${kind} takes an object such as {"actor": "jo", "reason": "maintenance"}, not ${describe(raw)}`,
+    };
   }
   const fields = given as Record<string, unknown>;
   for (const [field, value] of Object.entries(fields)) {
@@ -33,7 +36,8 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
       return { ok: false, why: `"${field}" must be text of ${MAX_TEXT} characters at most` };
     }
   }
-  const text = (field: string, otherwise: string): string => (fields[field] as string | undefined) ?? otherwise;
+  const text = (field: string, otherwise: string): string =>
+    (fields[field] as string | undefined) ?? otherwise;
   const message = { actor: text('actor', 'unnamed'), reason: text('reason', '') };
   if (kind !== 'approve') return { ok: true, value: message };
   const { gate } = fields;

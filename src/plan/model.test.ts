@@ -52,7 +52,13 @@ function* outcomes(world: World, step: Step, told: (...events: PlanEvent[]) => W
       yield told({ kind: 'counted' });
       return;
     case 'arrange':
-      yield told(...step.servers.map((server): PlanEvent => ({ kind: 'editing', server, arrangement: step.arrangement })));
+      yield told(
+        ...step.servers.map((server): PlanEvent => ({
+          kind: 'editing',
+          server,
+          arrangement: step.arrangement,
+        })),
+      );
       return;
     case 'converge':
       for (const server of step.servers) {
@@ -64,14 +70,21 @@ function* outcomes(world: World, step: Step, told: (...events: PlanEvent[]) => W
       yield told({ kind: 'proven', arrangement: step.arrangement });
       return;
     case 'rewrite': {
-      const rewritten = { ...told({ kind: 'rewriting', pass: step.pass }, { kind: 'rewritten', refused: 0 }), objects: [...new Set(world.running.map(writingSide))] };
+      const rewritten = {
+        ...told({ kind: 'rewriting', pass: step.pass }, { kind: 'rewritten', refused: 0 }),
+        objects: [...new Set(world.running.map(writingSide))],
+      };
       yield rewritten;
       // A pass may leave objects behind.
       yield told({ kind: 'rewriting', pass: step.pass }, { kind: 'rewritten', refused: 0 });
       return;
     }
     case 'census':
-      yield told({ kind: 'census', outside: world.objects.includes(seen.goal === 'target' ? 'source' : 'target') ? 1 : 0, unknown: 0 });
+      yield told({
+        kind: 'census',
+        outside: world.objects.includes(seen.goal === 'target' ? 'source' : 'target') ? 1 : 0,
+        unknown: 0,
+      });
       return;
     case 'read':
       yield told({ kind: 'read', failed: 0 });
@@ -111,8 +124,17 @@ function wrong(world: World): string | undefined {
   return undefined;
 }
 
-function explore(takeUp: Observed['takeUp']): { states: number; wrong: string[]; ends: Set<string>; stuck: string[] } {
-  const first: World = { seen: initial(SERVERS, takeUp), running: ['source-only', 'source-only'], objects: ['source'] };
+function explore(takeUp: Observed['takeUp']): {
+  states: number;
+  wrong: string[];
+  ends: Set<string>;
+  stuck: string[];
+} {
+  const first: World = {
+    seen: initial(SERVERS, takeUp),
+    running: ['source-only', 'source-only'],
+    objects: ['source'],
+  };
   const known = new Set<string>();
   const queue = [first];
   const result = { states: 0, wrong: [] as string[], ends: new Set<string>(), stuck: [] as string[] };
@@ -137,11 +159,15 @@ function explore(takeUp: Observed['takeUp']): { states: number; wrong: string[];
   return { ...result, states: known.size };
 }
 
-describe.each(['Reload', 'Restart'] as const)('every history of two API servers that take files up by %s', (takeUp) => {
-  const found = explore(takeUp);
+describe.each(['Reload', 'Restart'] as const)(
+  'every history of two API servers that take files up by %s',
+  (takeUp) => {
+    const found = explore(takeUp);
 
-  it('keeps every object readable through every API server', () => expect(found.wrong).toEqual([]));
-  it('never gets stuck', () => expect(found.stuck).toEqual([]));
-  it('can end completed and rolled back', () => expect([...found.ends].sort()).toEqual(['completed', 'rolled-back']));
-  it('was explored, not skipped', () => expect(found.states).toBeGreaterThan(150));
-});
+    it('keeps every object readable through every API server', () => expect(found.wrong).toEqual([]));
+    it('never gets stuck', () => expect(found.stuck).toEqual([]));
+    it('can end completed and rolled back', () =>
+      expect([...found.ends].sort()).toEqual(['completed', 'rolled-back']));
+    it('was explored, not skipped', () => expect(found.states).toBeGreaterThan(150));
+  },
+);

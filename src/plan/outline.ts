@@ -1,4 +1,4 @@
-import { ARRANGEMENTS } from './arrangement.ts';
+import type { ARRANGEMENTS } from './arrangement.ts';
 import { decide, type Observed, type Phase } from './transition.ts';
 
 /** The phases of a migration and where it stands: the answer of the `plan` query. */
@@ -15,12 +15,18 @@ const FORWARD: readonly { phase: Phase; does: string }[] = [
   { phase: 'rewrite', does: 'every object in another format is written anew' },
   { phase: 'verify', does: 'a census of etcd, and reads through every API server' },
   { phase: 'soak', does: 'waits for approval of the cutover' },
-  { phase: 'cutover', does: 'the source leaves the configuration; another census; waits for approval of the cleanup' },
+  {
+    phase: 'cutover',
+    does: 'the source leaves the configuration; another census; waits for approval of the cleanup',
+  },
   { phase: 'cleanup', does: 'kept files and canaries go: the point of no return' },
 ];
 
 const BACK: readonly { phase: Phase; does: string }[] = [
-  { phase: 'rolling-back', does: 'the source writes again, every object returns to it, and the target leaves' },
+  {
+    phase: 'rolling-back',
+    does: 'the source writes again, every object returns to it, and the target leaves',
+  },
 ];
 
 export function outline(seen: Observed): PlanView {
@@ -28,7 +34,10 @@ export function outline(seen: Observed): PlanView {
   const phases = seen.goal === 'target' ? FORWARD : BACK;
   const at = phases.findIndex((one) => one.phase === step.phase);
   return {
-    phases: phases.map((one, i) => ({ ...one, state: at === -1 || i < at ? 'done' : i === at ? 'now' : 'to come' })),
+    phases: phases.map((one, i) => ({
+      ...one,
+      state: at === -1 || i < at ? 'done' : i === at ? 'now' : 'to come',
+    })),
     next: `${step.kind}: ${step.reason}`,
   };
 }

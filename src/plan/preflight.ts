@@ -73,7 +73,8 @@ function agentCheck(node: NodeFindings | SilentNode): Check {
 function fileCheck(node: NodeFindings): Check {
   const name = `configuration file on ${node.node}`;
   const trouble = node.troubles[0];
-  if (trouble === undefined) return { name, outcome: 'pass', detail: `${node.file} can be edited for every phase` };
+  if (trouble === undefined)
+    return { name, outcome: 'pass', detail: `${node.file} can be edited for every phase` };
   return {
     name,
     outcome: 'fail',
@@ -83,15 +84,18 @@ function fileCheck(node: NodeFindings): Check {
 }
 
 function sameFile(nodes: readonly NodeFindings[]): Check | undefined {
-  const hashes = new Map(nodes.flatMap((node) => (node.normalizedHash === undefined ? [] : [[node.node, node.normalizedHash]])));
+  const hashes = new Map(
+    nodes.flatMap((node) => (node.normalizedHash === undefined ? [] : [[node.node, node.normalizedHash]])),
+  );
   if (hashes.size < 2) return undefined;
   const name = 'configuration the same on every node';
-  if (new Set(hashes.values()).size === 1) return { name, outcome: 'pass', detail: `${hashes.size} nodes agree` };
+  if (new Set(hashes.values()).size === 1)
+    return { name, outcome: 'pass', detail: `${hashes.size} nodes agree` };
   return {
     name,
     outcome: 'fail',
     detail: [...hashes].map(([node, hash]) => `${node} has ${hash.slice(0, 19)}`).join(', '),
-    remedy: 'make the files equal (paths may hold the node\'s name), and let every API server take them up',
+    remedy: "make the files equal (paths may hold the node's name), and let every API server take them up",
   };
 }
 
@@ -111,7 +115,9 @@ function pluginCheck(node: NodeFindings): Check | undefined {
 }
 
 function sameKeyId(nodes: readonly NodeFindings[]): Check | undefined {
-  const ids = nodes.flatMap((node) => (node.plugin === undefined || node.plugin.keyId === '' ? [] : [node.plugin.keyId]));
+  const ids = nodes.flatMap((node) =>
+    node.plugin === undefined || node.plugin.keyId === '' ? [] : [node.plugin.keyId],
+  );
   if (ids.length < 2) return undefined;
   const name = 'one key id on every node';
   if (new Set(ids).size === 1) return { name, outcome: 'pass', detail: ids[0] ?? '' };
@@ -119,7 +125,8 @@ function sameKeyId(nodes: readonly NodeFindings[]): Check | undefined {
     name,
     outcome: 'fail',
     detail: [...new Set(ids)].join(', '),
-    remedy: 'give every node the same plugin configuration: servers on two key ids rewrite each other\'s objects for ever',
+    remedy:
+      "give every node the same plugin configuration: servers on two key ids rewrite each other's objects for ever",
   };
 }
 
@@ -130,6 +137,6 @@ function restartCheck(node: NodeFindings): Check {
     name,
     outcome: 'fail',
     detail: 'the agent was started without --restart-command',
-    remedy: 'give the agent the command that restarts this node\'s API server, or set takeUp: Reload',
+    remedy: "give the agent the command that restarts this node's API server, or set takeUp: Reload",
   };
 }

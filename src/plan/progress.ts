@@ -56,7 +56,10 @@ export function withSample(
   samples: readonly { at: number; done: number }[],
   sample: { at: number; done: number },
 ): { at: number; done: number }[] {
-  return [...samples.filter((one) => one.at >= sample.at - WINDOW_MS && one.done <= sample.done), sample].slice(-200);
+  return [
+    ...samples.filter((one) => one.at >= sample.at - WINDOW_MS && one.done <= sample.done),
+    sample,
+  ].slice(-200);
 }
 
 /** What can be done next, given where a migration stands. */
@@ -68,4 +71,3 @@ export function nextSteps(seen: Observed): string[] {
   if (step.kind === 'wait') return [`keyferry approve ${step.gate} --reason "…"`, 'keyferry census', ...back];
   return ['keyferry pause --reason "…"', ...back];
 }
-

@@ -29,7 +29,12 @@ export function nodeFile(spec: MigrationSpec, node: string) {
     file: onNode(spec.cluster.encryptionConfiguration.file, node),
     resources: [...spec.resources],
     source: sourceOf(spec),
-    target: { type: 'kms' as const, name: kms.name, endpoint: onNode(kms.endpoint, node), timeout: kms.timeout },
+    target: {
+      type: 'kms' as const,
+      name: kms.name,
+      endpoint: onNode(kms.endpoint, node),
+      timeout: kms.timeout,
+    },
   };
 }
 

@@ -71,9 +71,18 @@ export function advance(seen: Observed, event: PlanEvent): Observed {
         retreating: seen.retreating && event.arrangement !== 'target-writes',
       };
     case 'rewriting':
-      return { ...seen, rewrite: { pass: event.pass, finished: false, refused: 0 }, census: undefined, reads: undefined };
+      return {
+        ...seen,
+        rewrite: { pass: event.pass, finished: false, refused: 0 },
+        census: undefined,
+        reads: undefined,
+      };
     case 'rewritten':
-      return { ...seen, rewrite: { ...seen.rewrite, finished: true, refused: event.refused }, compacted: false };
+      return {
+        ...seen,
+        rewrite: { ...seen.rewrite, finished: true, refused: event.refused },
+        compacted: false,
+      };
     case 'settled':
       return { ...seen, settled: true };
     case 'census':
@@ -81,7 +90,9 @@ export function advance(seen: Observed, event: PlanEvent): Observed {
         ? retreat(seen)
         : { ...seen, census: { outside: event.outside, unknown: event.unknown } };
     case 'read':
-      return event.failed > 0 && hasLetGo(seen) ? retreat(seen) : { ...seen, reads: { failed: event.failed } };
+      return event.failed > 0 && hasLetGo(seen)
+        ? retreat(seen)
+        : { ...seen, reads: { failed: event.failed } };
     case 'soaked':
       return { ...seen, soaked: true };
     case 'compacted':
@@ -140,7 +151,8 @@ function retreat(seen: Observed): Observed {
 
 /** What is looked at again when a person resumes after keyferry stopped: everything that had said no. */
 function reconsidered(seen: Observed): Partial<Observed> {
-  const saidNo = (seen.census?.outside ?? 0) > 0 || (seen.census?.unknown ?? 0) > 0 || (seen.reads?.failed ?? 0) > 0;
+  const saidNo =
+    (seen.census?.outside ?? 0) > 0 || (seen.census?.unknown ?? 0) > 0 || (seen.reads?.failed ?? 0) > 0;
   return saidNo ? { rewrite: UNVERIFIED.rewrite, census: undefined, reads: undefined } : {};
 }
 

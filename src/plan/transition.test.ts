@@ -33,9 +33,15 @@ const at = (file: Arrangement, ...mayRun: Arrangement[]): Omit<ServerView, 'name
 });
 
 /** A migration of servers "a" and "b" that has been looked at and counted. */
-function seen(a: Omit<ServerView, 'name'>, b: Omit<ServerView, 'name'>, more: Partial<Observed> = {}): Observed {
+function seen(
+  a: Omit<ServerView, 'name'>,
+  b: Omit<ServerView, 'name'>,
+  more: Partial<Observed> = {},
+): Observed {
   const touched = [a, b].some((server) => server.mayRun.some((one) => one !== 'source-only'));
-  const written = [a, b].some((server) => server.mayRun.some((one) => one.startsWith('target-w') || one === 'target-only'));
+  const written = [a, b].some((server) =>
+    server.mayRun.some((one) => one.startsWith('target-w') || one === 'target-only'),
+  );
   return {
     ...initial(['a', 'b'], 'Reload'),
     preflight: 'passed',
@@ -63,39 +69,85 @@ const verified: Partial<Observed> = {
   census: clean,
   reads: { failed: 0 },
 };
-const cutOver: Partial<Observed> = { ...verified, proven: 'target-only', soaked: true, compacted: true, approved: { cutover: true, cleanup: false } };
+const cutOver: Partial<Observed> = {
+  ...verified,
+  proven: 'target-only',
+  soaked: true,
+  compacted: true,
+  approved: { cutover: true, cleanup: false },
+};
 const back: Partial<Observed> = { goal: 'source', touched: true };
 
 describe('towards the target', () => {
   it.each<[string, Observed, string]>([
     ['nothing is known => preflight', initial(['a', 'b'], 'Reload'), 'preflight: preflight'],
-    ['a failed preflight => it ends with nothing changed', { ...initial(['a'], 'Reload'), preflight: 'failed' }, 'failed: finish'],
-    ['checks passed, nothing counted => count', { ...initial(['a'], 'Reload'), preflight: 'passed' }, 'preflight: count'],
-    ['counted => the target becomes a reader everywhere at once', seen(S, S), 'stage: arrange a+b as target-reads'],
-    ['servers are restarted one after another => one file at a time', seen(S, S, { takeUp: 'Restart' }), 'stage: arrange a as target-reads'],
+    [
+      'a failed preflight => it ends with nothing changed',
+      { ...initial(['a'], 'Reload'), preflight: 'failed' },
+      'failed: finish',
+    ],
+    [
+      'checks passed, nothing counted => count',
+      { ...initial(['a'], 'Reload'), preflight: 'passed' },
+      'preflight: count',
+    ],
+    [
+      'counted => the target becomes a reader everywhere at once',
+      seen(S, S),
+      'stage: arrange a+b as target-reads',
+    ],
+    [
+      'servers are restarted one after another => one file at a time',
+      seen(S, S, { takeUp: 'Restart' }),
+      'stage: arrange a as target-reads',
+    ],
     [
       'one file is written and its server restarts => the next one waits',
       seen(at('target-reads', 'source-only', 'target-reads'), S, { takeUp: 'Restart' }),
       'stage: converge a',
     ],
-    ['one of two has restarted => the other one', seen(ST, S, { takeUp: 'Restart' }), 'stage: arrange b as target-reads'],
+    [
+      'one of two has restarted => the other one',
+      seen(ST, S, { takeUp: 'Restart' }),
+      'stage: arrange b as target-reads',
+    ],
     [
       'files are written but one server has not loaded its own => wait for that one',
       seen(ST, at('target-reads', 'source-only', 'target-reads')),
       'stage: converge b',
     ],
     ['all loaded, nothing proven => canaries', seen(ST, ST), 'stage: canary target-reads'],
-    ['an older proof does not count => canaries', seen(ST, ST, { proven: 'source-only' }), 'stage: canary target-reads'],
-    ['all read the target => it may write', seen(ST, ST, { proven: 'target-reads' }), 'promote: arrange a+b as target-writes'],
+    [
+      'an older proof does not count => canaries',
+      seen(ST, ST, { proven: 'source-only' }),
+      'stage: canary target-reads',
+    ],
+    [
+      'all read the target => it may write',
+      seen(ST, ST, { proven: 'target-reads' }),
+      'promote: arrange a+b as target-writes',
+    ],
     [
       'one server may still lack the target => no other writes it',
       seen(TS, at('target-reads', 'source-only', 'target-reads')),
       'promote: converge b',
     ],
     ['promoted, not proven => canaries', seen(TS, TS), 'promote: canary target-writes'],
-    ['all write the target => rewrite', seen(TS, TS, { proven: 'target-writes' }), 'rewrite: rewrite, pass 1'],
-    ['rewritten, but late writes may land => wait', seen(TS, TS, { proven: 'target-writes', rewrite: rewritten }), 'verify: settle'],
-    ['late writes have landed => census', seen(TS, TS, { ...verified, census: undefined, reads: undefined }), 'verify: census'],
+    [
+      'all write the target => rewrite',
+      seen(TS, TS, { proven: 'target-writes' }),
+      'rewrite: rewrite, pass 1',
+    ],
+    [
+      'rewritten, but late writes may land => wait',
+      seen(TS, TS, { proven: 'target-writes', rewrite: rewritten }),
+      'verify: settle',
+    ],
+    [
+      'late writes have landed => census',
+      seen(TS, TS, { ...verified, census: undefined, reads: undefined }),
+      'verify: census',
+    ],
     [
       'objects are left => another pass',
       seen(TS, TS, { ...verified, census: { outside: 3, unknown: 0 } }),
@@ -103,12 +155,20 @@ describe('towards the target', () => {
     ],
     [
       'objects are left after all passes => stop and ask',
-      seen(TS, TS, { ...verified, rewrite: { ...rewritten, pass: MAX_PASSES }, census: { outside: 1, unknown: 0 } }),
+      seen(TS, TS, {
+        ...verified,
+        rewrite: { ...rewritten, pass: MAX_PASSES },
+        census: { outside: 1, unknown: 0 },
+      }),
       'verify: stop, 1 object left after 3 passes',
     ],
     [
       'objects refused => stop by name, however clean the rest',
-      seen(TS, TS, { ...verified, rewrite: { ...rewritten, refused: 2 }, census: { outside: 2, unknown: 0 } }),
+      seen(TS, TS, {
+        ...verified,
+        rewrite: { ...rewritten, refused: 2 },
+        census: { outside: 2, unknown: 0 },
+      }),
       'verify: stop, 2 objects refused to be rewritten',
     ],
     [
@@ -131,27 +191,60 @@ describe('towards the target', () => {
     ],
     [
       'approved and compacted => the source leaves',
-      seen(TS, TS, { ...verified, soaked: true, compacted: true, approved: { cutover: true, cleanup: false } }),
+      seen(TS, TS, {
+        ...verified,
+        soaked: true,
+        compacted: true,
+        approved: { cutover: true, cleanup: false },
+      }),
       'cutover: arrange a+b as target-only',
     ],
-    ['one server without the source => the other follows', seen(T, TS, { ...cutOver, proven: undefined }), 'cutover: arrange b as target-only'],
-    ['cut over => another census', seen(T, T, { ...cutOver, census: undefined, reads: undefined }), 'cutover: census'],
-    ['the census after cutover is clean, reads are not proven => read', seen(T, T, { ...cutOver, reads: undefined }), 'cutover: read'],
+    [
+      'one server without the source => the other follows',
+      seen(T, TS, { ...cutOver, proven: undefined }),
+      'cutover: arrange b as target-only',
+    ],
+    [
+      'cut over => another census',
+      seen(T, T, { ...cutOver, census: undefined, reads: undefined }),
+      'cutover: census',
+    ],
+    [
+      'the census after cutover is clean, reads are not proven => read',
+      seen(T, T, { ...cutOver, reads: undefined }),
+      'cutover: read',
+    ],
     ['all proven => wait for a person', seen(T, T, cutOver), 'cutover: wait for cleanup'],
-    ['approved => clean up', seen(T, T, { ...cutOver, approved: { cutover: true, cleanup: true } }), 'cleanup: cleanup'],
-    ['cleaned up => completed', seen(T, T, { ...cutOver, approved: { cutover: true, cleanup: true }, cleaned: true }), 'completed: finish'],
+    [
+      'approved => clean up',
+      seen(T, T, { ...cutOver, approved: { cutover: true, cleanup: true } }),
+      'cleanup: cleanup',
+    ],
+    [
+      'cleaned up => completed',
+      seen(T, T, { ...cutOver, approved: { cutover: true, cleanup: true }, cleaned: true }),
+      'completed: finish',
+    ],
     [
       'objects need the source after cutover => it is put back at once',
       seen(T, T, { ...cutOver, retreating: true }),
       'cutover: arrange a+b as target-writes',
     ],
-    ['paused => nothing, in the phase it was in', seen(S, S, { held: 'paused by jo' }), 'stage: hold, paused by jo'],
+    [
+      'paused => nothing, in the phase it was in',
+      seen(S, S, { held: 'paused by jo' }),
+      'stage: hold, paused by jo',
+    ],
   ])('%s', (_, observed, expected) => expect(brief(decide(observed))).toBe(expected));
 });
 
 describe('towards the source', () => {
   it.each<[string, Observed, string]>([
-    ['nothing was changed => it is over', { ...initial(['a'], 'Reload'), goal: 'source' }, 'rolled-back: finish'],
+    [
+      'nothing was changed => it is over',
+      { ...initial(['a'], 'Reload'), goal: 'source' },
+      'rolled-back: finish',
+    ],
     ['staged only => the target just leaves', seen(ST, ST, back), 'rolling-back: arrange a+b as source-only'],
     ['in mid-stage => the staged one goes back', seen(ST, S, back), 'rolling-back: arrange a as source-only'],
     [
@@ -159,10 +252,26 @@ describe('towards the source', () => {
       seen(at('target-reads', 'source-only', 'target-reads'), S, back),
       'rolling-back: arrange a as source-only',
     ],
-    ['promoted => the source writes again first', seen(TS, TS, back), 'rolling-back: arrange a+b as target-reads'],
-    ['in mid-promote => those that write the target first', seen(TS, ST, back), 'rolling-back: arrange a as target-reads'],
-    ['cut over => the source becomes a reader first', seen(T, T, back), 'rolling-back: arrange a+b as target-writes'],
-    ['in mid-cutover => where it left, it comes back', seen(T, TS, back), 'rolling-back: arrange a as target-writes'],
+    [
+      'promoted => the source writes again first',
+      seen(TS, TS, back),
+      'rolling-back: arrange a+b as target-reads',
+    ],
+    [
+      'in mid-promote => those that write the target first',
+      seen(TS, ST, back),
+      'rolling-back: arrange a as target-reads',
+    ],
+    [
+      'cut over => the source becomes a reader first',
+      seen(T, T, back),
+      'rolling-back: arrange a+b as target-writes',
+    ],
+    [
+      'in mid-cutover => where it left, it comes back',
+      seen(T, TS, back),
+      'rolling-back: arrange a as target-writes',
+    ],
     [
       'the source writes => everything is rewritten to it',
       seen(ST, ST, { ...back, targetMayHaveWritten: true, proven: 'target-reads' }),
@@ -170,7 +279,13 @@ describe('towards the source', () => {
     ],
     [
       'objects are left under the target => it stays',
-      seen(ST, ST, { ...back, targetMayHaveWritten: true, ...verified, proven: 'target-reads', census: { outside: 1, unknown: 0 } }),
+      seen(ST, ST, {
+        ...back,
+        targetMayHaveWritten: true,
+        ...verified,
+        proven: 'target-reads',
+        census: { outside: 1, unknown: 0 },
+      }),
       'rolling-back: rewrite, pass 2',
     ],
     [
@@ -178,8 +293,16 @@ describe('towards the source', () => {
       seen(ST, ST, { ...back, targetMayHaveWritten: true, ...verified, proven: 'target-reads' }),
       'rolling-back: arrange a+b as source-only',
     ],
-    ['back where it was => clean up', seen(S, S, { ...back, proven: 'source-only' }), 'rolling-back: cleanup'],
-    ['cleaned up => rolled back', seen(S, S, { ...back, proven: 'source-only', cleaned: true }), 'rolled-back: finish'],
+    [
+      'back where it was => clean up',
+      seen(S, S, { ...back, proven: 'source-only' }),
+      'rolling-back: cleanup',
+    ],
+    [
+      'cleaned up => rolled back',
+      seen(S, S, { ...back, proven: 'source-only', cleaned: true }),
+      'rolled-back: finish',
+    ],
   ])('%s', (_, observed, expected) => expect(brief(decide(observed))).toBe(expected));
 });
 
@@ -187,19 +310,33 @@ describe('what happened changes what is known', () => {
   const after = (from: Observed, ...events: PlanEvent[]): Observed => events.reduce(advance, from);
 
   it('from the moment an edit may be made, the server may be running either', () => {
-    const server = after(seen(S, S), { kind: 'editing', server: 'a', arrangement: 'target-reads' }).servers[0];
+    const server = after(seen(S, S), { kind: 'editing', server: 'a', arrangement: 'target-reads' })
+      .servers[0];
     expect(server).toEqual({ name: 'a', file: 'target-reads', mayRun: ['source-only', 'target-reads'] });
   });
 
   it('an edit undoes the proof', () => {
-    const edited = after(seen(ST, ST, { proven: 'target-reads' }), { kind: 'editing', server: 'a', arrangement: 'target-writes' });
+    const edited = after(seen(ST, ST, { proven: 'target-reads' }), {
+      kind: 'editing',
+      server: 'a',
+      arrangement: 'target-writes',
+    });
     expect(edited.proven).toBeUndefined();
     expect(edited.targetMayHaveWritten).toBe(true);
   });
 
   it('a change of the writer makes everything verified before doubtful', () => {
-    const edited = after(seen(TS, TS, verified), { kind: 'editing', server: 'a', arrangement: 'target-reads' });
-    expect(edited).toMatchObject({ settled: false, census: undefined, reads: undefined, rewrite: { finished: false } });
+    const edited = after(seen(TS, TS, verified), {
+      kind: 'editing',
+      server: 'a',
+      arrangement: 'target-reads',
+    });
+    expect(edited).toMatchObject({
+      settled: false,
+      census: undefined,
+      reads: undefined,
+      rewrite: { finished: false },
+    });
   });
 
   it('an object found outside the target after cutover turns the migration round to put the source back', () => {
@@ -222,12 +359,20 @@ describe('what happened changes what is known', () => {
   });
 
   it('a rollback forgets approvals and proofs', () => {
-    const turned = after(seen(TS, TS, { ...verified, approved: { cutover: true, cleanup: false } }), { kind: 'turned', goal: 'source' });
+    const turned = after(seen(TS, TS, { ...verified, approved: { cutover: true, cleanup: false } }), {
+      kind: 'turned',
+      goal: 'source',
+    });
     expect(turned).toMatchObject({ goal: 'source', census: undefined, approved: { cutover: false } });
   });
 
   it('resuming after objects refused looks at everything again', () => {
-    const stopped = seen(TS, TS, { ...verified, rewrite: { ...rewritten, refused: 2 }, census: { outside: 2, unknown: 0 }, held: 'refused' });
+    const stopped = seen(TS, TS, {
+      ...verified,
+      rewrite: { ...rewritten, refused: 2 },
+      census: { outside: 2, unknown: 0 },
+      held: 'refused',
+    });
     const resumed = after(stopped, { kind: 'released' });
     expect(brief(decide(resumed))).toBe('rewrite: rewrite, pass 1');
   });

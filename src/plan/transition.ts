@@ -91,7 +91,8 @@ export const MAX_PASSES = 3;
  * only after census and reads found nothing that needs it.
  */
 export function decide(seen: Observed): Step {
-  if (seen.held !== undefined) return { kind: 'hold', phase: phaseOf({ ...seen, held: undefined }), reason: seen.held };
+  if (seen.held !== undefined)
+    return { kind: 'hold', phase: phaseOf({ ...seen, held: undefined }), reason: seen.held };
   return seen.goal === 'target' ? towardsTarget(seen) : towardsSource(seen);
 }
 
@@ -101,13 +102,29 @@ function phaseOf(seen: Observed): Phase {
 
 function towardsTarget(seen: Observed): Step {
   if (seen.preflight === 'failed') {
-    return { kind: 'finish', outcome: 'failed', phase: 'failed', reason: 'preflight found what must be mended first; nothing was changed' };
+    return {
+      kind: 'finish',
+      outcome: 'failed',
+      phase: 'failed',
+      reason: 'preflight found what must be mended first; nothing was changed',
+    };
   }
-  if (seen.preflight === 'due') return { kind: 'preflight', phase: 'preflight', reason: 'nothing is changed before all checks pass' };
-  if (!seen.counted) return { kind: 'count', phase: 'preflight', reason: 'what is there is counted, to compare with at the end' };
+  if (seen.preflight === 'due')
+    return { kind: 'preflight', phase: 'preflight', reason: 'nothing is changed before all checks pass' };
+  if (!seen.counted)
+    return {
+      kind: 'count',
+      phase: 'preflight',
+      reason: 'what is there is counted, to compare with at the end',
+    };
 
   if (seen.retreating) {
-    const step = reach(seen, 'target-writes', 'cutover', 'objects still need the source, so it is put back as a reader');
+    const step = reach(
+      seen,
+      'target-writes',
+      'cutover',
+      'objects still need the source, so it is put back as a reader',
+    );
     if (step !== undefined) return step;
   }
   if (!begun(seen, 'target-only')) {
@@ -115,7 +132,12 @@ function towardsTarget(seen: Observed): Step {
     if (step !== undefined) return step;
   }
   return (
-    reach(seen, 'target-only', 'cutover', 'nothing needs the source any more, so it leaves the configuration') ??
+    reach(
+      seen,
+      'target-only',
+      'cutover',
+      'nothing needs the source any more, so it leaves the configuration',
+    ) ??
     proof(seen, 'cutover') ??
     finishing(seen)
   );
@@ -124,7 +146,12 @@ function towardsTarget(seen: Observed): Step {
 function untilVerified(seen: Observed): Step | undefined {
   const staged = begun(seen, 'target-writes')
     ? undefined
-    : reach(seen, 'target-reads', 'stage', 'every API server must be able to read the target before any writes it');
+    : reach(
+        seen,
+        'target-reads',
+        'stage',
+        'every API server must be able to read the target before any writes it',
+      );
   return (
     staged ??
     reach(seen, 'target-writes', 'promote', 'every API server reads the target, so they may write it') ??
@@ -135,13 +162,19 @@ function untilVerified(seen: Observed): Step | undefined {
 function untilCutover(seen: Observed): Step | undefined {
   if (!seen.soaked) return { kind: 'soak', phase: 'soak', reason: 'the migration soaks, as its spec says' };
   if (!seen.approved.cutover) {
-    return { kind: 'wait', gate: 'cutover', phase: 'soak', reason: 'everything is verified; cutover waits for approval' };
+    return {
+      kind: 'wait',
+      gate: 'cutover',
+      phase: 'soak',
+      reason: 'everything is verified; cutover waits for approval',
+    };
   }
   if (!seen.compacted) {
     return {
       kind: 'compaction',
       phase: 'soak',
-      reason: "old continue tokens and lagging watches need the source until etcd's history before the last rewrite is compacted",
+      reason:
+        "old continue tokens and lagging watches need the source until etcd's history before the last rewrite is compacted",
     };
   }
   return undefined;
@@ -157,23 +190,43 @@ function finishing(seen: Observed): Step {
     };
   }
   if (!seen.cleaned) return { kind: 'cleanup', phase: 'cleanup', reason: 'kept files and canaries go' };
-  return { kind: 'finish', outcome: 'completed', phase: 'completed', reason: 'every object is under the target' };
+  return {
+    kind: 'finish',
+    outcome: 'completed',
+    phase: 'completed',
+    reason: 'every object is under the target',
+  };
 }
 
 function towardsSource(seen: Observed): Step {
   const phase = 'rolling-back';
   if (!seen.touched) {
-    return { kind: 'finish', outcome: 'rolled-back', phase: 'rolled-back', reason: 'nothing had been changed yet' };
+    return {
+      kind: 'finish',
+      outcome: 'rolled-back',
+      phase: 'rolled-back',
+      reason: 'nothing had been changed yet',
+    };
   }
   const back = (): Step =>
     reach(seen, 'source-only', phase, 'nothing needs the target, so it leaves the configuration') ??
     (seen.cleaned
-      ? { kind: 'finish', outcome: 'rolled-back', phase: 'rolled-back', reason: 'every object is back under the source' }
+      ? {
+          kind: 'finish',
+          outcome: 'rolled-back',
+          phase: 'rolled-back',
+          reason: 'every object is back under the source',
+        }
       : { kind: 'cleanup', phase, reason: 'kept files and canaries go' });
 
   if (!seen.targetMayHaveWritten) return back();
   if (begun(seen, 'target-only')) {
-    const step = reach(seen, 'target-writes', phase, 'every API server must be able to read the source before any writes it');
+    const step = reach(
+      seen,
+      'target-writes',
+      phase,
+      'every API server must be able to read the source before any writes it',
+    );
     if (step !== undefined) return step;
   }
   // Once the target is leaving, every check before it has passed, and the source's proof stands.
@@ -193,11 +246,18 @@ function rewriting(seen: Observed, rewritePhase: Phase, verifyPhase: Phase): Ste
       kind: 'rewrite',
       pass: rewrite.pass,
       phase: rewritePhase,
-      reason: rewrite.pass === 1 ? 'every object in another format is rewritten' : 'objects were left, so another pass is made',
+      reason:
+        rewrite.pass === 1
+          ? 'every object in another format is rewritten'
+          : 'objects were left, so another pass is made',
     };
   }
   if (!seen.settled) {
-    return { kind: 'settle', phase: verifyPhase, reason: 'a value sealed before the writer changed may still land until its request times out' };
+    return {
+      kind: 'settle',
+      phase: verifyPhase,
+      reason: 'a value sealed before the writer changed may still land until its request times out',
+    };
   }
   return proof(seen, verifyPhase);
 }
@@ -205,7 +265,8 @@ function rewriting(seen: Observed, rewritePhase: Phase, verifyPhase: Phase): Ste
 /** A census and reads that nothing needs the side that is left; what to do where they say otherwise. */
 function proof(seen: Observed, phase: Phase): Step | undefined {
   const { census, reads, rewrite } = seen;
-  if (census === undefined) return { kind: 'census', phase, reason: 'etcd itself is asked what every object needs' };
+  if (census === undefined)
+    return { kind: 'census', phase, reason: 'etcd itself is asked what every object needs' };
   if (census.unknown > 0) {
     return {
       kind: 'stop',
@@ -224,7 +285,12 @@ function proof(seen: Observed, phase: Phase): Step | undefined {
       };
     }
     if (rewrite.pass < MAX_PASSES) {
-      return { kind: 'rewrite', pass: rewrite.pass + 1, phase: phase === 'verify' ? 'rewrite' : phase, reason: `${objects(census.outside)} left after pass ${rewrite.pass}` };
+      return {
+        kind: 'rewrite',
+        pass: rewrite.pass + 1,
+        phase: phase === 'verify' ? 'rewrite' : phase,
+        reason: `${objects(census.outside)} left after pass ${rewrite.pass}`,
+      };
     }
     return {
       kind: 'stop',
@@ -233,7 +299,8 @@ function proof(seen: Observed, phase: Phase): Step | undefined {
       remedy: 'find out who writes them (an API server that is not listed?), then resume; or roll back',
     };
   }
-  if (reads === undefined) return { kind: 'read', phase, reason: 'objects are read through every API server' };
+  if (reads === undefined)
+    return { kind: 'read', phase, reason: 'objects are read through every API server' };
   if (reads.failed > 0) {
     return {
       kind: 'stop',
@@ -249,7 +316,12 @@ function proof(seen: Observed, phase: Phase): Step | undefined {
 function reach(seen: Observed, wanted: Arrangement, phase: Phase, reason: string): Step | undefined {
   const unsettled = seen.servers.filter((server) => server.mayRun.some((one) => one !== server.file));
   const restarting = seen.takeUp === 'Restart' ? unsettled.filter((server) => server.file === wanted) : [];
-  const converge = (servers: readonly ServerView[]): Step => ({ kind: 'converge', servers: names(servers), phase, reason });
+  const converge = (servers: readonly ServerView[]): Step => ({
+    kind: 'converge',
+    servers: names(servers),
+    phase,
+    reason,
+  });
 
   // One at a time: while one restarts, the others serve.
   if (restarting.length > 0) return converge(restarting);
@@ -257,7 +329,13 @@ function reach(seen: Observed, wanted: Arrangement, phase: Phase, reason: string
   if (elsewhere.length > 0) {
     const safe = seen.servers.every((server) => server.mayRun.every((one) => compatible(one, wanted)));
     if (!safe) return converge(unsettled);
-    return { kind: 'arrange', arrangement: wanted, servers: names(seen.takeUp === 'Restart' ? elsewhere.slice(0, 1) : elsewhere), phase, reason };
+    return {
+      kind: 'arrange',
+      arrangement: wanted,
+      servers: names(seen.takeUp === 'Restart' ? elsewhere.slice(0, 1) : elsewhere),
+      phase,
+      reason,
+    };
   }
   if (unsettled.length > 0) return converge(unsettled);
   if (seen.proven !== wanted) return { kind: 'canary', arrangement: wanted, phase, reason };

@@ -50,7 +50,8 @@ export class ApiServerEngine implements RewriteEngine {
     let revision = 0;
     let stalled: string | undefined;
 
-    const ended = (): boolean => options.signal.aborted || Date.now() >= deadline || counts.examined >= limits.objects;
+    const ended = (): boolean =>
+      options.signal.aborted || Date.now() >= deadline || counts.examined >= limits.objects;
 
     while (cursor !== undefined && stalled === undefined && !ended()) {
       const page = await this.#cluster.etcd.range({
@@ -63,13 +64,16 @@ export class ApiServerEngine implements RewriteEngine {
       // A batch is done as a whole before the cursor moves: what lies before the cursor is never in doubt.
       for (let at = 0; at < page.entries.length && !ended(); at += limits.concurrency) {
         const batch = page.entries.slice(at, at + limits.concurrency);
-        const results = await Promise.allSettled(batch.map((entry) => this.#rewrite(resource, entry, options.signal)));
+        const results = await Promise.allSettled(
+          batch.map((entry) => this.#rewrite(resource, entry, options.signal)),
+        );
         const failed = results.find((result) => result.status === 'rejected');
         if (failed !== undefined) {
           stalled = reasonToStall(failed.reason, options.signal);
           break;
         }
-        for (const result of results) if (result.status === 'fulfilled') count(result.value, counts, refusals);
+        for (const result of results)
+          if (result.status === 'fulfilled') count(result.value, counts, refusals);
         cursor = after(batch.at(-1)?.key ?? cursor);
         options.onProgress(cursor, counts);
         await pace(begun, counts.examined, limits.objectsPerSecond, options.signal);
@@ -106,10 +110,14 @@ export class ApiServerEngine implements RewriteEngine {
         await sleep(jittered(200 * attempt), undefined, { signal });
       }
     }
-    throw new KeyferryError('UnavailableObject', `${entry.key} could not be rewritten in ${ATTEMPTS} attempts: ${why}`, {
-      remedy: 'keyferry goes on as soon as the API servers answer',
-      retryable: true,
-    });
+    throw new KeyferryError(
+      'UnavailableObject',
+      `${entry.key} could not be rewritten in ${ATTEMPTS} attempts: ${why}`,
+      {
+        remedy: 'keyferry goes on as soon as the API servers answer',
+        retryable: true,
+      },
+    );
   }
 
   #pick(): ApiServer {

@@ -28,7 +28,11 @@ export function outcomeOf(response: ApiResponse): Outcome {
     return { kind: 'again', afterMs: (response.retryAfterSeconds ?? 1) * 1000, why: '429 Too Many Requests' };
   }
   if (status === 401 || status === 502 || status === 503 || status === 504) {
-    return { kind: 'again', afterMs: (response.retryAfterSeconds ?? 1) * 1000, why: `${status} ${body.reason ?? ''}`.trim() };
+    return {
+      kind: 'again',
+      afterMs: (response.retryAfterSeconds ?? 1) * 1000,
+      why: `${status} ${body.reason ?? ''}`.trim(),
+    };
   }
   return { kind: 'refused', status, reason: reasonOf(body) };
 }
@@ -42,10 +46,13 @@ export function outcomeOf(response: ApiResponse): Outcome {
 function reasonOf(body: Status): string {
   const webhook = /admission webhook "([a-z0-9.-]+)"/.exec(body.message ?? '')?.[1];
   const failedWebhook = /failed calling webhook "([a-z0-9.-]+)"/.exec(body.message ?? '')?.[1];
-  const unreadable = /no matching prefix found|failed to decrypt|unable to transform key|identity transformer tried to read encrypted data/.test(
-    body.message ?? '',
+  const unreadable =
+    /no matching prefix found|failed to decrypt|unable to transform key|identity transformer tried to read encrypted data/.test(
+      body.message ?? '',
+    );
+  const fields = (body.details?.causes ?? []).flatMap((cause) =>
+    cause.field === undefined ? [] : [fieldName(cause.field)],
   );
-  const fields = (body.details?.causes ?? []).flatMap((cause) => (cause.field === undefined ? [] : [fieldName(cause.field)]));
   return [
     body.reason ?? 'Unknown',
     ...(webhook === undefined ? [] : [`denied by webhook ${webhook}`]),

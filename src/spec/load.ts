@@ -19,9 +19,13 @@ export class SpecInvalidError extends KeyferryError {
   readonly problems: readonly SpecProblem[];
 
   constructor(file: string, problems: readonly SpecProblem[]) {
-    super('SpecInvalid', `${file} is not a valid Migration:\n${problems.map((p) => describe(file, p)).join('\n')}`, {
-      remedy: 'mend the lines above; "keyferry schema" prints the JSON Schema for your editor',
-    });
+    super(
+      'SpecInvalid',
+      `${file} is not a valid Migration:\n${problems.map((p) => describe(file, p)).join('\n')}`,
+      {
+        remedy: 'mend the lines above; "keyferry schema" prints the JSON Schema for your editor',
+      },
+    );
     this.problems = problems;
   }
 }
@@ -48,7 +52,9 @@ export function parseMigration(text: string, file: string): Migration {
   if (result.success) return result.data;
   throw new SpecInvalidError(
     file,
-    result.error.issues.flatMap((issue) => problemsOf(issue).map((problem) => located(problem, issue, document, lines))),
+    result.error.issues.flatMap((issue) =>
+      problemsOf(issue).map((problem) => located(problem, issue, document, lines)),
+    ),
   );
 }
 
@@ -86,12 +92,18 @@ function nearest(word: string, candidates: readonly string[]): string | undefine
   return distance(word.toLowerCase(), best.toLowerCase()) <= Math.max(2, word.length / 3) ? best : undefined;
 }
 
-function located(problem: SpecProblem, issue: z.core.$ZodIssue, document: Document, lines: LineCounter): SpecProblem {
-  const full = issue.code === 'unrecognized_keys' ? [...issue.path, problem.path.split('.').at(-1) ?? ''] : issue.path;
+function located(
+  problem: SpecProblem,
+  issue: z.core.$ZodIssue,
+  document: Document,
+  lines: LineCounter,
+): SpecProblem {
+  const full =
+    issue.code === 'unrecognized_keys' ? [...issue.path, problem.path.split('.').at(-1) ?? ''] : issue.path;
   // The nearest node that exists: a missing field has no place of its own, its parent has.
   for (let depth = full.length; depth >= 0; depth -= 1) {
     const node: unknown = document.getIn(full.slice(0, depth), true);
-    const range = (node as { range?: [number, number, number] } | undefined)?.range;
+    const range = (node as { range?: [number, number, number] | null } | undefined)?.range;
     if (range !== undefined && range !== null) {
       const { line, col } = lines.linePos(range[0]);
       return { ...problem, line, column: col };
@@ -102,7 +114,8 @@ function located(problem: SpecProblem, issue: z.core.$ZodIssue, document: Docume
 
 function pathOf(path: readonly PropertyKey[]): string {
   return path.reduce<string>(
-    (text, step) => (typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`),
+    (text, step) =>
+      typeof step === 'number' ? `${text}[${step}]` : text === '' ? String(step) : `${text}.${String(step)}`,
     '',
   );
 }

@@ -20,7 +20,9 @@ const apiServer = z.strictObject({
   server: z
     .url({ protocol: /^https$/, error: 'must be an https:// address of this one API server' })
     .describe('Its own address: never that of a load balancer.'),
-  node: name.optional().describe("The node whose agent looks after this API server's file; the name by default."),
+  node: name
+    .optional()
+    .describe("The node whose agent looks after this API server's file; the name by default."),
   tlsServerName: z.string().min(1).optional().describe('The name its serving certificate is issued for.'),
   certificateAuthority: fileReference.optional().describe("Instead of the kubeconfig's CA."),
 });
@@ -143,7 +145,12 @@ export const migrationSchema = z.strictObject({
     pace: z
       .strictObject({
         objectsPerSecond: z.int().min(0).default(0).describe('0: as fast as the API servers answer.'),
-        concurrency: z.int().min(1).max(256).default(16).describe('Requests under way at once, over all shards.'),
+        concurrency: z
+          .int()
+          .min(1)
+          .max(256)
+          .default(16)
+          .describe('Requests under way at once, over all shards.'),
         shards: z.int().min(1).max(128).default(8).describe('Shards walked at once.'),
       })
       .prefault({}),
@@ -151,7 +158,9 @@ export const migrationSchema = z.strictObject({
       .strictObject({
         cutover: z.enum(['Manual', 'Auto']).default('Manual'),
         cleanup: z.enum(['Manual', 'Auto']).default('Manual'),
-        soak: duration.default('0s').describe('How long to wait after verify before cutover may be approved.'),
+        soak: duration
+          .default('0s')
+          .describe('How long to wait after verify before cutover may be approved.'),
       })
       .prefault({}),
     verify: z

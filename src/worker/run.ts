@@ -16,6 +16,9 @@ export interface TemporalTarget {
 /** A chunk ends by itself within 10 s: a worker that is asked to stop lets it. */
 const SHUTDOWN_GRACE = '15s';
 
+/** How long Temporal waits for the worker that has a workflow in its cache, before another is asked: it may be dead. */
+const CACHED_WORKER_WAIT = '5s';
+
 /** Runs workflows and the activities of clusters until the process is told to stop. */
 export async function runWorker(options: TemporalTarget & { taskQueue: string }): Promise<void> {
   const log = createLogger('worker');
@@ -55,6 +58,7 @@ async function serve(
       namespace: temporal.namespace,
       ...options,
       shutdownGraceTime: SHUTDOWN_GRACE,
+      stickyQueueScheduleToStartTimeout: CACHED_WORKER_WAIT,
       maxHeartbeatThrottleInterval: '1s',
       defaultHeartbeatThrottleInterval: '1s',
       interceptors: { activity: [() => ({ inbound: new FailureInterceptor() })] },
@@ -71,10 +75,14 @@ async function connect({ address }: TemporalTarget): Promise<NativeConnection> {
   try {
     return await NativeConnection.connect({ address });
   } catch (error) {
-    throw new KeyferryError('UnavailableTemporal', `Temporal at ${address} can't be reached: ${messageOf(error)}`, {
-      remedy: 'start it, or give its address with --temporal-address or TEMPORAL_ADDRESS',
-      retryable: true,
-    });
+    throw new KeyferryError(
+      'UnavailableTemporal',
+      `Temporal at ${address} can't be reached: ${messageOf(error)}`,
+      {
+        remedy: 'start it, or give its address with --temporal-address or TEMPORAL_ADDRESS',
+        retryable: true,
+      },
+    );
   }
 }
 

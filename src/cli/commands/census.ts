@@ -12,7 +12,9 @@ import { columns, print } from '../output.ts';
 
 export function censusCommand(): Command {
   return new Command('census')
-    .description('count in etcd what every object of a migration is encrypted with; changes nothing, needs no worker')
+    .description(
+      'count in etcd what every object of a migration is encrypted with; changes nothing, needs no worker',
+    )
     .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
     .option('--json', 'answer as JSON')
     .addHelpText('after', '\nExits with 1 while anything is outside the target.')
@@ -43,7 +45,9 @@ export function censusCommand(): Command {
           tally = addTally(tally, part.tally);
         }
         const { representatives: _representatives, sample: _sample, ...census } = tally;
-        print(json, { ...census, source: refText(source), target: refText(targetOf(spec)) }, () => renderCensus(tally, refText(targetOf(spec))));
+        print(json, { ...census, source: refText(source), target: refText(targetOf(spec)) }, () =>
+          renderCensus(tally, refText(targetOf(spec))),
+        );
         if (tally.inTarget < tally.objects) process.exitCode = ExitCode.no;
       } finally {
         await clusters.close();
@@ -55,7 +59,13 @@ export function renderCensus(tally: CensusTally, target: string): string {
   return [
     columns([
       ['RESOURCE', 'PROVIDER', 'KEY', 'KEY ID', 'OBJECTS'],
-      ...tally.rows.map((row) => [row.resource, row.provider, row.key ?? '', row.keyId ?? '', String(row.count)]),
+      ...tally.rows.map((row) => [
+        row.resource,
+        row.provider,
+        row.key ?? '',
+        row.keyId ?? '',
+        String(row.count),
+      ]),
     ]),
     '',
     `${tally.inTarget} of ${tally.objects} objects are under ${target}, at etcd's revision ${tally.revision}.`,

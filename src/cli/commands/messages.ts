@@ -28,10 +28,14 @@ export function messageCommands(): Command[] {
   ];
 }
 
-function command(name: string, description: string, update: UpdateDefinition<Acknowledgement, [unknown]>): Command {
-  return withMessageOptions(new Command(name).description(description).argument('[migration]', 'workflow id')).action(
-    async (id: string | undefined, options: Options) => await send(id, update, {}, options),
-  );
+function command(
+  name: string,
+  description: string,
+  update: UpdateDefinition<Acknowledgement, [unknown]>,
+): Command {
+  return withMessageOptions(
+    new Command(name).description(description).argument('[migration]', 'workflow id'),
+  ).action(async (id: string | undefined, options: Options) => await send(id, update, {}, options));
 }
 
 function approve(): Command {
@@ -40,7 +44,10 @@ function approve(): Command {
       .description('open a gate: cutover or cleanup (the point of no return)')
       .argument('<gate>', 'cutover or cleanup')
       .argument('[migration]', 'workflow id'),
-  ).action(async (gate: string, id: string | undefined, options: Options) => await send(id, approveUpdate, { gate }, options));
+  ).action(
+    async (gate: string, id: string | undefined, options: Options) =>
+      await send(id, approveUpdate, { gate }, options),
+  );
 }
 
 function withMessageOptions(command: Command): Command {
@@ -60,17 +67,29 @@ async function send(
 ): Promise<void> {
   await withTemporal(options, async (client) => {
     const handle = await findMigration(client, id);
-    const message = { ...fields, actor: options.actor, ...(options.reason === undefined ? {} : { reason: options.reason }) };
+    const message = {
+      ...fields,
+      actor: options.actor,
+      ...(options.reason === undefined ? {} : { reason: options.reason }),
+    };
     try {
       const answer = await client.connection.withDeadline(Date.now() + ANSWER_MS, () =>
         handle.executeUpdate(update, { args: [message] }),
       );
-      print(options.json ?? false, answer, () => `${update.name}: taken. Phase ${answer.phase}; ${answer.waitingFor}.`);
+      print(
+        options.json ?? false,
+        answer,
+        () => `${update.name}: taken. Phase ${answer.phase}; ${answer.waitingFor}.`,
+      );
     } catch (error) {
       if (error instanceof WorkflowUpdateFailedError) {
-        throw new KeyferryError('Refused', `${update.name} was refused: ${error.cause?.message ?? error.message}`, {
-          remedy: 'see where the migration stands with "keyferry status"',
-        });
+        throw new KeyferryError(
+          'Refused',
+          `${update.name} was refused: ${error.cause?.message ?? error.message}`,
+          {
+            remedy: 'see where the migration stands with "keyferry status"',
+          },
+        );
       }
       throw unanswered(update.name, error);
     }
@@ -78,10 +97,14 @@ async function send(
 }
 
 function unanswered(name: string, error: unknown): KeyferryError {
-  return new KeyferryError('UnavailableMigration', `${name} was not acknowledged within ${ANSWER_MS / 1000} s`, {
-    remedy:
-      'no worker may be polling (start one: keyferry worker), or the migration has ended ("keyferry status" tells); an update that was sent may still be taken',
-    retryable: true,
-    cause: error,
-  });
+  return new KeyferryError(
+    'UnavailableMigration',
+    `${name} was not acknowledged within ${ANSWER_MS / 1000} s`,
+    {
+      remedy:
+        'no worker may be polling (start one: keyferry worker), or the migration has ended ("keyferry status" tells); an update that was sent may still be taken',
+      retryable: true,
+      cause: error,
+    },
+  );
 }

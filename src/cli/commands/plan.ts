@@ -20,9 +20,14 @@ interface PlannedEdit {
 
 export function planCommand(): Command {
   return new Command('plan')
-    .description('show what each phase does to the EncryptionConfiguration, as diffs with key material redacted')
+    .description(
+      'show what each phase does to the EncryptionConfiguration, as diffs with key material redacted',
+    )
     .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
-    .option('--encryption-config <file>', "a copy of a node's file; by default the spec's path on this machine")
+    .option(
+      '--encryption-config <file>',
+      "a copy of a node's file; by default the spec's path on this machine",
+    )
     .option('--node <name>', 'the node whose file it is; by default the first')
     .option('--json', 'answer as JSON')
     .action(async (options: { file: string; encryptionConfig?: string; node?: string; json?: boolean }) => {
@@ -35,7 +40,13 @@ export function planCommand(): Command {
       const edits = arrangements.flatMap((arrangement, i): PlannedEdit[] => {
         const before = texts[i - 1];
         if (before === undefined) return [];
-        return [{ phase: PHASE_OF_ARRANGEMENT[arrangement], arrangement, diff: diffArrangements(before, texts[i] ?? '') }];
+        return [
+          {
+            phase: PHASE_OF_ARRANGEMENT[arrangement],
+            arrangement,
+            diff: diffArrangements(before, texts[i] ?? ''),
+          },
+        ];
       });
       print(options.json ?? false, { node, file: edit.file, edits }, () =>
         edits.map((one) => `${one.phase} (${one.arrangement}) of ${edit.file}\n${one.diff}`).join('\n'),

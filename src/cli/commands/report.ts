@@ -46,7 +46,9 @@ function renderReport(report: MigrationReport): string {
     renderChecks(report.checks),
     ...(report.before === undefined ? [] : ['', 'Before:', renderCensus(report.before, report.target)]),
     ...(report.after === undefined ? [] : ['', 'After:', renderCensus(report.after, report.target)]),
-    ...(report.reads === undefined ? [] : ['', `${report.reads.read} reads through the API servers, ${report.reads.failed} failed.`]),
+    ...(report.reads === undefined
+      ? []
+      : ['', `${report.reads.read} reads through the API servers, ${report.reads.failed} failed.`]),
     '',
     renderTimeline(report.timeline),
   ].join('\n');

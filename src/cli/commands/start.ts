@@ -22,7 +22,9 @@ export function startCommand(): Command {
         const handle = await client.workflow.start<typeof migrationWorkflow>('migration', {
           workflowId,
           taskQueue: options.taskQueue,
-          args: [{ migration, searchAttributes: await hasSearchAttributes(client, options.temporalNamespace) }],
+          args: [
+            { migration, searchAttributes: await hasSearchAttributes(client, options.temporalNamespace) },
+          ],
           workflowIdConflictPolicy: 'FAIL',
           memo: { migration: migration.metadata.name, cluster: migration.spec.cluster.name },
           staticSummary: `${migration.metadata.name} on ${migration.spec.cluster.name}`,
@@ -34,9 +36,14 @@ export function startCommand(): Command {
         );
       } catch (error) {
         if (!(error instanceof WorkflowExecutionAlreadyStartedError)) throw error;
-        throw new KeyferryError('AlreadyRunning', `this cluster is being migrated already, as ${workflowId}`, {
-          remedy: 'look at it with "keyferry status"; let it end, or roll it back, before you start another',
-        });
+        throw new KeyferryError(
+          'AlreadyRunning',
+          `this cluster is being migrated already, as ${workflowId}`,
+          {
+            remedy:
+              'look at it with "keyferry status"; let it end, or roll it back, before you start another',
+          },
+        );
       }
     });
   });

@@ -32,7 +32,11 @@ export function statusCommand(): Command {
         }
         logUpdate.done();
       }
-      if (view.execution !== 'RUNNING' && view.progress?.phase !== 'completed' && view.progress?.phase !== 'rolled-back') {
+      if (
+        view.execution !== 'RUNNING' &&
+        view.progress?.phase !== 'completed' &&
+        view.progress?.phase !== 'rolled-back'
+      ) {
         process.exitCode = ExitCode.no;
       }
     });
