@@ -91,6 +91,11 @@ export class Journal {
     };
   }
 
+  /** Writes that were found lost so far: a write that meets another's is followed by a look at what is there. */
+  get lostSoFar(): number {
+    return this.#lost.length;
+  }
+
   /** Ends writing; answers when the last request was answered or given up. Fine to call twice. */
   async stop(): Promise<void> {
     this.#stopping.abort();
