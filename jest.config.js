@@ -17,7 +17,7 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{src,workflows,activities,lab}/**/*.test.ts'],
+      testMatch: ['<rootDir>/{src,workflows,activities,lab,test/replay}/**/*.test.ts'],
     },
     {
       ...shared,

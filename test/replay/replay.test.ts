@@ -1,0 +1,42 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import { beforeAll, describe, expect, it } from '@jest/globals';
+import { bundleWorkflowCode, DefaultLogger, Runtime, Worker } from '@temporalio/worker';
+import { DeterminismViolationError } from '@temporalio/workflow';
+
+const folder = new URL('histories/', import.meta.url);
+const histories = readdirSync(folder).filter((file) => file.endsWith('.json'));
+
+async function bundle(path: string): Promise<{ code: string }> {
+  const workflowsPath = fileURLToPath(new URL(path, import.meta.url));
+  return await bundleWorkflowCode({ workflowsPath, logger: new DefaultLogger('ERROR') });
+}
+
+function recorded(file: string): unknown {
+  return JSON.parse(readFileSync(new URL(file, folder), 'utf8'));
+}
+
+let current: { code: string };
+
+beforeAll(async () => {
+  Runtime.install({ logger: new DefaultLogger('ERROR') });
+  current = await bundle('../../workflows/index.ts');
+}, 60_000);
+
+describe('histories that were written by a release replay under the present code', () => {
+  it('are there for each kind of workflow', () => {
+    for (const type of ['migration', 'rewriteShard', 'census']) {
+      expect(histories.filter((file) => file.endsWith(`-${type}.json`))).not.toHaveLength(0);
+    }
+  });
+
+  it.each(histories)('%s', async (file) => {
+    await expect(Worker.runReplayHistory({ workflowBundle: current }, recorded(file))).resolves.toBeUndefined();
+  });
+
+  it('and a workflow that was changed without a patch is found out', async () => {
+    const changed = await bundle('changed/index.ts');
+    const shard = histories.find((file) => file.endsWith('-rewriteShard.json')) ?? '';
+    await expect(Worker.runReplayHistory({ workflowBundle: changed }, recorded(shard))).rejects.toThrow(DeterminismViolationError);
+  }, 60_000);
+});
