@@ -179,6 +179,8 @@ export class MigrationRun {
       what,
       ...(message.reason === '' ? {} : { reason: message.reason }),
     });
+    // What was waited for until now isn't what is waited for from now on.
+    if (kind !== 'pause') this.waitFor(undefined);
     switch (kind) {
       case 'pause':
         this.hold(`paused by ${message.actor}${message.reason === '' ? '' : `: ${message.reason}`}`);

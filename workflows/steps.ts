@@ -124,7 +124,8 @@ async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
       hash,
       waitMs,
     });
-    run.waitFor(seen.converged ? undefined : seen.why);
+    const how = restart ? '' : '; it looks at its file once a minute';
+    run.waitFor(seen.converged ? undefined : `${seen.why}${how}`);
     if (seen.converged) run.event({ kind: 'loaded', server: server.name });
     return seen.converged;
   };
@@ -263,7 +264,9 @@ async function awaitCompaction(run: MigrationRun): Promise<void> {
     run.event({ kind: 'compacted' });
     return;
   }
-  run.waitFor(`etcd to be compacted past revision ${revision} (API servers do so every 5 minutes)`);
+  run.waitFor(
+    `etcd to be compacted past revision ${revision} (API servers do so every 5 minutes, if not told otherwise)`,
+  );
   await sleep(COMPACTION_POLL);
 }
 

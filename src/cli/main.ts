@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { reportError } from './output.ts';
 import { ExitCode } from './exit-codes.ts';
+import { version } from './version.ts';
 import { censusCommand } from './commands/census.ts';
 import { demoCommand } from './commands/demo.ts';
 import { schemaCommand, validateCommand } from './commands/documents.ts';
@@ -17,6 +18,7 @@ import { statusCommand } from './commands/status.ts';
 
 const program = new Command('keyferry')
   .description("Moves a Kubernetes control plane's encryption at rest from one key provider to another.")
+  .version(version())
   .showHelpAfterError('(run with --help for usage)')
   .addHelpText(
     'after',

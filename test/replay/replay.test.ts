@@ -31,12 +31,16 @@ describe('histories that were written by a release replay under the present code
   });
 
   it.each(histories)('%s', async (file) => {
-    await expect(Worker.runReplayHistory({ workflowBundle: current }, recorded(file))).resolves.toBeUndefined();
+    await expect(
+      Worker.runReplayHistory({ workflowBundle: current }, recorded(file)),
+    ).resolves.toBeUndefined();
   });
 
   it('and a workflow that was changed without a patch is found out', async () => {
     const changed = await bundle('changed/index.ts');
     const shard = histories.find((file) => file.endsWith('-rewriteShard.json')) ?? '';
-    await expect(Worker.runReplayHistory({ workflowBundle: changed }, recorded(shard))).rejects.toThrow(DeterminismViolationError);
+    await expect(Worker.runReplayHistory({ workflowBundle: changed }, recorded(shard))).rejects.toThrow(
+      DeterminismViolationError,
+    );
   }, 60_000);
 });
