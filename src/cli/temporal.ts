@@ -1,5 +1,4 @@
 import { Client, Connection, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
-import { Clusters, clusterUid } from '../cluster/cluster.ts';
 import { KeyferryError, messageOf } from '../errors.ts';
 import type { ClusterSpec } from '../spec/migration.ts';
 import type { TemporalOptions } from './temporal-options.ts';
@@ -33,6 +32,8 @@ export async function withTemporal<T>(
 
 /** One cluster has one migration at a time: its workflow is named after the cluster. */
 export async function migrationId(cluster: ClusterSpec): Promise<string> {
+  // The clients of a cluster take half a second to load, and most commands need none.
+  const { Clusters, clusterUid } = await import('../cluster/cluster.ts');
   const clusters = new Clusters();
   try {
     return `keyferry-migration-${await clusterUid(clusters.get(cluster))}`;

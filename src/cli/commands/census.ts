@@ -1,6 +1,4 @@
 import { Command } from 'commander';
-import { countFrom } from '../../census/count.ts';
-import { Clusters } from '../../cluster/cluster.ts';
 import { findResource } from '../../cluster/resources.ts';
 import { compileNames } from '../../envelope/header.ts';
 import { refText, sourceOf, targetOf } from '../../plan/sides.ts';
@@ -20,6 +18,8 @@ export function censusCommand(): Command {
     .addHelpText('after', '\nExits with 1 while anything is outside the target.')
     .action(async ({ file, json = false }: { file: string; json?: boolean }) => {
       const { spec } = readMigration(file);
+      const { countFrom } = await import('../../census/count.ts');
+      const { Clusters } = await import('../../cluster/cluster.ts');
       const clusters = new Clusters();
       try {
         const cluster = clusters.get(spec.cluster);
