@@ -43,6 +43,8 @@ export class MigrationRun {
       canaryResources: [],
       names: [],
       hashes: {},
+      originalHashes: {},
+      restarted: {},
       toRead: [],
       shards: [],
       passes: [],
@@ -186,6 +188,7 @@ export class MigrationRun {
         this.hold(`paused by ${message.actor}${message.reason === '' ? '' : `: ${message.reason}`}`);
         return;
       case 'resume':
+        this.patch({ restarted: {} });
         this.event({ kind: 'released' });
         break;
       case 'approve':

@@ -70,6 +70,7 @@ async function checkAll(run: MigrationRun): Promise<void> {
     canaryResources: report.canaries,
     names: report.names,
     hashes: report.hashes,
+    originalHashes: report.hashes,
   });
   run.event({ kind: 'preflight', passed: report.passed });
 }
@@ -97,6 +98,7 @@ async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement:
     ...nodeFile(run.spec, node),
     migrationId: run.state.id,
     arrangement,
+    checkedHash: run.state.originalHashes[server.name] ?? '',
   });
   run.patch({ hashes: { ...run.state.hashes, [server.name]: hash } });
 }
@@ -130,9 +132,11 @@ async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
     return seen.converged;
   };
   if (await look(0)) return;
-  if (restart) {
+  if (restart && run.state.restarted[server.name] !== hash) {
     run.waitFor(`${server.name} to restart`);
     await agentOf(run.spec.cluster.name, nodeOf(server)).restartApiServer();
+    // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
+    run.patch({ restarted: { ...run.state.restarted, [server.name]: hash } });
   }
   await look(LOAD_WAIT_MS);
 }

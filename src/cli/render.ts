@@ -41,8 +41,8 @@ export function renderLine(view: Look, now: number): string {
   const { objects } = progress;
   return [
     `${progress.phase} (${progress.state})`,
-    `${progress.source} ${objects.inSource}`,
-    `${progress.target} ${objects.inTarget}`,
+    `${progress.source} ${objects.inSource.toLocaleString('en')}`,
+    `${progress.target} ${objects.inTarget.toLocaleString('en')}`,
     ...(progress.rate > 0 ? [`${Math.round(progress.rate)}/s`] : []),
     `${progress.waitingFor}${since(progress, now)}`,
   ].join(' · ');

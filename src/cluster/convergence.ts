@@ -79,7 +79,7 @@ export async function checkConvergence(server: ApiServer, expectedHash: string):
         : '';
     return {
       converged: false,
-      why: `${server.name} still runs ${short(loaded.hash)} and should run ${short(expectedHash)}${failed}`,
+      why: `${server.name} still runs ${short(loaded.hash)}, not yet its file (${short(expectedHash)})${failed}`,
     };
   }
   if (!loaded.kmsReady) {
