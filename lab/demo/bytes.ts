@@ -30,12 +30,11 @@ export async function showBytes(
   }
   const value = await etcd.bytes(specimen.key);
   const format = formatOf(value);
-  narrator.show(`${specimen.key}  (${figure(value.length)} bytes)`);
+  narrator.show(`${specimen.key}: ${figure(value.length)} bytes, of which the first are`);
   narrator.show(hexdump(value, SHOWN_BYTES));
+  narrator.gap();
   const expected = when === 'before' ? 'k8s:enc:aescbc:v1:key1:' : 'k8s:enc:kms:v2:vault:';
-  narrator.show(
-    `                                        ${format === '' ? 'no known format' : format}`.trim(),
-  );
+  narrator.show(`It begins with ${format === '' ? 'no known format' : format}`);
   if (when === 'before' && format !== expected) {
     throw new KeyferryError(
       'DemoSeed',

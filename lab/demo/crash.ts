@@ -27,13 +27,14 @@ export async function crash(scene: Scene): Promise<Repeats> {
     exitCode: REFUSED,
   });
   proof.claim(exitCode === REFUSED, `the early cutover was refused, with exit code ${exitCode}`);
-  narrator.say('');
+  narrator.gap();
   const before = await watch.until('a third of the objects', (progress) => reached(progress, KILL_AT));
 
   narrator.section(
     'The worker is killed',
     'SIGKILL, in the middle of writing: no goodbye, nothing saved. What a shard has done is kept in Temporal, chunk by chunk, so another worker goes on from there.',
   );
+  const killed = Date.now();
   narrator.typed(`kill -9 ${lab.pid('worker-1') ?? ''}`);
   await lab.kill('worker-1');
   await keyferry.type(['status']);
@@ -43,9 +44,10 @@ export async function crash(scene: Scene): Promise<Repeats> {
     'the other worker to go on',
     ({ rewrite }) => rewrite.done > before.rewrite.done,
   );
-  narrator.say('');
+  narrator.gap();
+  const seconds = Math.round((Date.now() - killed) / 1000);
   narrator.say(
-    `Killed at ${figure(before.rewrite.done)} of ${figure(before.rewrite.of)} objects; the other worker stands at ${figure(after.rewrite.done)}. Nothing starts over.`,
+    `It was killed at ${figure(before.rewrite.done)} of ${figure(before.rewrite.of)} objects; ${seconds} s later the other one stands at ${figure(after.rewrite.done)}. Nothing starts over.`,
   );
   proof.claim(after.pass === before.pass, 'after the worker was killed, another went on in the same pass');
   const { total, done } = before.shards;

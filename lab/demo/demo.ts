@@ -57,7 +57,7 @@ export async function runDemo(options: DemoOptions): Promise<boolean> {
   } finally {
     stage.etcd.close();
   }
-  narrator.say('');
+  narrator.gap();
   narrator.say(`Total time: ${minutes(Date.now() - began)}.`);
   await leave(stage, { up: options.keep, folder: false });
   return holds;
@@ -88,11 +88,13 @@ async function perform(stage: Stage): Promise<boolean> {
 /** Takes the lab down, or says how to. After a failure the folder with the logs stays. */
 async function leave({ lab, narrator }: Stage, keep: { up: boolean; folder: boolean }): Promise<void> {
   if (keep.up) {
-    narrator.say('');
+    narrator.gap();
     narrator.say('The lab stays up. To look around, and to take it down:');
-    narrator.typed(`keyferry lab status --dir ${lab.dir}`);
-    narrator.typed(`kubectl --kubeconfig ${lab.paths.kubeconfig} get secrets -A`);
-    narrator.typed(`keyferry lab down --dir ${lab.dir}`);
+    narrator.typed(
+      `keyferry lab status --dir ${lab.dir}`,
+      `kubectl --kubeconfig ${lab.paths.kubeconfig} get secrets -A`,
+      `keyferry lab down --dir ${lab.dir}`,
+    );
     return;
   }
   try {

@@ -13,7 +13,7 @@ export async function cutOver({ narrator, keyferry, watch }: Scene): Promise<voi
     'The old key leaves the configuration of both API servers. Until cleanup is approved, "keyferry rollback" would still bring everything back.',
   );
   await keyferry.type(['approve', 'cutover', '--reason', 'census and reads are clean']);
-  narrator.say('');
+  narrator.gap();
   await watch.until(
     'the gate of the cleanup',
     ({ phase, state }) => phase === 'cutover' && state === 'waiting',
@@ -27,7 +27,7 @@ export async function cleanUp({ lab, narrator, keyferry, watch }: Scene): Promis
     'The kept copies of the old configuration, with the old key in them, go.',
   );
   await keyferry.type(['approve', 'cleanup', '--reason', 'seen enough']);
-  narrator.say('');
+  narrator.gap();
   await watch.until('the end', ({ phase }) => phase === 'completed');
   await keyferry.type(['report'], { shorten: withoutChecks });
   await keyferry.type(['census', '-f', lab.paths.migration]);

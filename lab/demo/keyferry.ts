@@ -1,5 +1,4 @@
 import { spawn } from 'node:child_process';
-import { text } from 'node:stream/consumers';
 import { KeyferryError } from '../../src/errors.ts';
 import { TASK_QUEUE, TEMPORAL_NAMESPACE } from '../config.ts';
 import { shellQuote } from '../keyferry-processes.ts';
@@ -40,8 +39,8 @@ export class Keyferry {
     args: readonly string[],
     options: { exitCode?: number; shorten?: (output: string) => string } = {},
   ): Promise<Answer> {
-    const { exitCode: expected = 0, shorten = (output) => output } = options;
-    const command = `keyferry ${args.map(inDoubleQuotes).join(' ')}`;
+    const { exitCode: expected = 0, shorten = (output: string) => output } = options;
+    const command = `keyferry ${args.map(quoted).join(' ')}`;
     this.#narrator.typed(command);
     const answer = await this.#run(args);
     this.#narrator.show(shorten(answer.output.trimEnd()));
@@ -71,12 +70,16 @@ export class Keyferry {
 
   async #run(args: readonly string[]): Promise<Answer> {
     const child = this.stream(args);
-    const ended = new Promise<number>((resolve, reject) => {
+    // Both in one, in the order in which a terminal would show them.
+    let output = '';
+    for (const stream of [child.stdout, child.stderr]) {
+      stream.setEncoding('utf8').on('data', (part: string) => (output += part));
+    }
+    const exitCode = await new Promise<number>((resolve, reject) => {
       child.once('error', reject);
       child.once('close', (code) => resolve(code ?? 1));
     });
-    const [exitCode, out, err] = await Promise.all([ended, text(child.stdout), text(child.stderr)]);
-    return { exitCode, output: out + err };
+    return { exitCode, output };
   }
 
   #env(): NodeJS.ProcessEnv {
@@ -97,7 +100,7 @@ function unexpected(command: string, answer: Answer, expected: number): Keyferry
   );
 }
 
-/** As people quote: plain words not at all. */
-function inDoubleQuotes(word: string): string {
-  return /^[\w ,.:;-]+ [\w ,.:;-]+$/.test(word) ? `"${word}"` : shellQuote(word);
+/** As people quote: sentences in double quotes. */
+function quoted(word: string): string {
+  return /^[\w ,.:;?-]* [\w ,.:;?-]*$/.test(word) ? `"${word}"` : shellQuote(word);
 }

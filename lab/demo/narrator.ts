@@ -10,41 +10,53 @@ const TEXT_WIDTH = 96;
  */
 export class Narrator {
   #sections = 0;
+  /** Whether what was printed last ends with an empty line. */
+  #gap = true;
 
   /** Opens a part: what is about to happen, and why it matters. */
   section(title: string, why: string): void {
     this.#sections += 1;
-    const rule = '─'.repeat(Math.max(3, TEXT_WIDTH - title.length - String(this.#sections).length - 4));
-    print(
-      `\n${styleText('bold', `${this.#sections}. ${title}`)} ${styleText('dim', rule)}\n${wrapped(why, '')}\n`,
-    );
+    const heading = `${this.#sections}. ${title}`;
+    const rule = '─'.repeat(Math.max(3, TEXT_WIDTH - heading.length - 1));
+    this.gap();
+    this.#print(`${styleText('bold', heading)} ${styleText('dim', rule)}`);
+    this.#print(wrapped(why, ''));
+    this.gap();
   }
 
   say(text: string): void {
-    print(wrapped(text, '  '));
+    this.#print(wrapped(text, '  '));
   }
 
   /** Lines that are kept as they are. */
   show(text: string): void {
-    print(indented(text));
+    this.#print(indented(text));
   }
 
-  /** A command as it would be typed. */
-  typed(command: string): void {
-    print(`\n  ${styleText('cyan', `$ ${command}`)}`);
+  /** Commands as they would be typed. */
+  typed(...commands: readonly string[]): void {
+    this.gap();
+    for (const command of commands) this.#print(`  ${styleText('cyan', `$ ${command}`)}`);
   }
 
   passed(text: string): void {
-    print(wrapped(`${styleText('green', '✓')} ${text}`, '  ', '    '));
+    this.#print(wrapped(`${styleText('green', '✓')} ${text}`, '  ', '    '));
   }
 
   failed(text: string): void {
-    print(wrapped(`${styleText('red', '✗')} ${text}`, '  ', '    '));
+    this.#print(wrapped(`${styleText('red', '✗')} ${text}`, '  ', '    '));
+  }
+
+  /** An empty line, unless there is one. */
+  gap(): void {
+    if (!this.#gap) this.#print('');
+    this.#gap = true;
   }
 
   /** Redraws in place; only of use where `canRedraw`. */
   redraw(text: string): void {
     logUpdate(indented(text));
+    this.#gap = false;
   }
 
   /** Leaves what was drawn last where it is, and goes on below. */
@@ -55,10 +67,11 @@ export class Narrator {
   get canRedraw(): boolean {
     return process.stdout.isTTY;
   }
-}
 
-function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  #print(text: string): void {
+    process.stdout.write(`${text}\n`);
+    this.#gap = false;
+  }
 }
 
 function indented(text: string): string {

@@ -23,8 +23,8 @@ export async function pause({ narrator, keyferry, watch, etcd, proof, signal }: 
   const moved = movedKeys(first, await etcd.revisions());
   const own = moved.filter((key) => key.startsWith(`/registry/secrets/${JOURNAL_NAMESPACE}/`)).length;
   const others = moved.length - own;
-  const still = `paused at ${figure(paused.rewrite.done)} objects: in ${STILL_SECONDS} s ${figure(others)} of ${counted(first.size, 'object')} moved in etcd, but for ${figure(own)} of the client's own`;
-  narrator.say('');
+  const still = `paused at ${figure(paused.rewrite.done)} objects: in ${STILL_SECONDS} s ${figure(others)} of ${counted(first.size, 'object')} moved in etcd (the client's own aside: it moved ${figure(own)})`;
+  narrator.gap();
   narrator.say(`${still}.`);
   // That the client's moved shows that a move would have been seen.
   proof.claim(others === 0 && own > 0, still);

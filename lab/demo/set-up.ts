@@ -101,7 +101,7 @@ export async function startMigration(stage: Stage, journal: Journal): Promise<Wa
   await keyferry.type(['preflight', '-f', file]);
   await keyferry.type(['start', '-f', file]);
   const watch = new Watch(keyferry, narrator, stage.rendering, journal, stage.signal);
-  await watch.until('the migration to run', () => true);
+  await watch.seen();
   showTemporal(stage, watch.workflowId);
   return watch;
 }
@@ -111,17 +111,19 @@ function showTemporal({ lab, narrator }: Stage, workflowId: string): void {
   const { config } = lab;
   const temporal = binaryOf(config, 'temporal');
   const on = `--address ${temporalAddress(config)} -w ${workflowId}`;
-  narrator.say('');
+  narrator.gap();
   narrator.say(
     'It is a Temporal workflow. Its page, and commands to try in another terminal while this goes on:',
   );
   narrator.show(
     `http://127.0.0.1:${config.temporal?.uiPort ?? ''}/namespaces/default/workflows/${workflowId}`,
   );
-  narrator.typed(`${temporal} workflow describe ${on}`);
-  narrator.typed(`${temporal} workflow query ${on} --type progress`);
-  narrator.typed(`${temporal} workflow signal ${on} --name pause`);
-  narrator.typed(`${temporal} workflow signal ${on} --name resume`);
+  narrator.typed(
+    `${temporal} workflow describe ${on}`,
+    `${temporal} workflow query ${on} --type progress`,
+    `${temporal} workflow signal ${on} --name pause`,
+    `${temporal} workflow signal ${on} --name resume`,
+  );
 }
 
 /** Stage and promote: mostly the API servers' own poll of their files. */

@@ -23,7 +23,7 @@ export async function prove(scene: Scene, repeats: Repeats): Promise<boolean> {
   await proveJournal(scene);
   await proveRepeats(scene, repeats);
   const failed = proof.tell(narrator);
-  narrator.say('');
+  narrator.gap();
   if (failed.length === 0) narrator.say('Everything that was claimed holds.');
   else narrator.failed(`${counted(failed.length, 'claim')} did not hold: ${failed.join('; ')}.`);
   return failed.length === 0;

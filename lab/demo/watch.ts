@@ -19,8 +19,8 @@ export interface View {
 export interface Rendering {
   /** Two bars, source and target. */
   bars(progress: Progress): string;
-  /** One line. */
-  line(view: View): string;
+  /** One line, which also says for how long it has waited, seen from `now` (milliseconds since the epoch). */
+  line(view: View, now: number): string;
 }
 
 const LOOK_MS = 250;
@@ -71,6 +71,15 @@ export class Watch {
     return this.#view?.progress;
   }
 
+  /** Waits for the first look, and shows nothing. */
+  async seen(): Promise<void> {
+    const deadline = Date.now() + PATIENCE_MS;
+    while (this.#view === undefined) {
+      this.#refuse('a first look at the migration', undefined, deadline);
+      await sleep(LOOK_MS, undefined, { signal: this.#signal });
+    }
+  }
+
   /**
    * Shows the migration until it has got somewhere.
    *
@@ -85,7 +94,7 @@ export class Watch {
         const view = this.#view;
         const arrived = view?.progress !== undefined && there(view.progress);
         if (view !== undefined) this.#show(view, arrived);
-        if (arrived && view.progress !== undefined) return view.progress;
+        if (arrived) return view.progress;
         this.#refuse(what, view, deadline);
         await sleep(LOOK_MS, undefined, { signal: this.#signal });
       }
@@ -108,13 +117,13 @@ export class Watch {
   #show(view: View, last: boolean): void {
     if (this.#narrator.canRedraw) {
       const { progress } = view;
-      const bars = progress === undefined ? [] : [this.#rendering.bars(progress)];
-      this.#narrator.redraw(
-        [this.#rendering.line(view), '', ...bars, '', `the client  ${this.client()}`].join('\n'),
-      );
+      const bars = progress === undefined ? [] : [this.#rendering.bars(progress), ''];
+      const line = this.#rendering.line(view, Date.now());
+      this.#narrator.redraw([line, '', ...bars, `the client: ${this.client()}`].join('\n'));
       return;
     }
-    const line = this.#rendering.line(view);
+    // Told without how long it has lasted, a wait is the same line as long as it is the same wait.
+    const line = this.#rendering.line(view, view.progress?.waitingSince ?? 0);
     const since = Date.now() - this.#lastLineAt;
     if (!last && since < (line === this.#lastLine ? QUIET_LINE_MS : LINE_MS)) return;
     this.#lastLine = line;
@@ -123,7 +132,7 @@ export class Watch {
   }
 
   #refuse(what: string, view: View | undefined, deadline: number): void {
-    const where = view === undefined ? 'it was never seen' : this.#rendering.line(view);
+    const where = view === undefined ? 'it was never seen' : this.#rendering.line(view, Date.now());
     const ended = this.#ended !== undefined || (view !== undefined && view.execution !== 'RUNNING');
     if (ended) {
       throw new KeyferryError(

@@ -1,5 +1,4 @@
 import { Command, InvalidArgumentError } from 'commander';
-import { runDemo } from '../../../lab/demo/demo.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { renderBars, renderLine } from '../render.ts';
 
@@ -26,10 +25,8 @@ export function demoCommand(): Command {
       // Nobody reads any more (a closed pipe): the lab must not stay up for that.
       process.stdout.on('error', interrupted);
       try {
-        const rendering = {
-          bars: renderBars,
-          line: (view: Parameters<typeof renderLine>[0]) => renderLine(view, Date.now()),
-        };
+        const rendering = { bars: renderBars, line: renderLine };
+        const { runDemo } = await import('../../../lab/demo/demo.ts');
         const holds = await runDemo({ dir, secrets, keep, rendering, signal: abort.signal });
         if (!holds) process.exitCode = ExitCode.no;
       } catch (error) {
