@@ -41,6 +41,7 @@ export class ApiServer {
   readonly #kubeconfig: KubeConfig;
   readonly #connections: number;
   #session: Session | undefined;
+  #opening: Promise<Session> | undefined;
 
   constructor(spec: ApiServerSpec, kubeconfig: KubeConfig, connections: number) {
     this.name = spec.name;
@@ -96,6 +97,12 @@ export class ApiServer {
 
   async #open(): Promise<Session> {
     if (this.#session !== undefined && this.#session.expiresAt > Date.now()) return this.#session;
+    // Requests side by side share one new session: each would close that of the other.
+    this.#opening ??= this.#renew().finally(() => (this.#opening = undefined));
+    return await this.#opening;
+  }
+
+  async #renew(): Promise<Session> {
     const options: RequestOptions = {};
     await this.#kubeconfig.applyToHTTPSOptions(options);
     const { ca, cert, key, rejectUnauthorized, servername } = options;
@@ -114,8 +121,8 @@ export class ApiServer {
       headers: stringHeaders(options.headers),
       expiresAt: Date.now() + CREDENTIALS_MS,
     };
-    // Requests under way on the old connections finish first.
-    void previous?.dispatcher.close();
+    // Requests under way on the old connections finish first, and so do those that are about to be sent on them.
+    setImmediate(() => void previous?.dispatcher.close());
     return this.#session;
   }
 }
