@@ -4,7 +4,7 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { heartbeat } from '@temporalio/activity';
 import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
 import {
   arrange,
@@ -157,10 +157,8 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
       }
       const beat = setInterval(() => heartbeat(), 1_000);
       try {
-        await promisify(execFile)('/bin/sh', ['-c', restartCommand], {
-          timeout: RESTART_TIMEOUT_MS,
-          signal: cancellationSignal(),
-        });
+        // Never cut short by a pause: an API server that was stopped is started again first.
+        await promisify(execFile)('/bin/sh', ['-c', restartCommand], { timeout: RESTART_TIMEOUT_MS });
       } catch (error) {
         throw new KeyferryError('RestartFailed', `the restart command on ${node} failed: ${exitOf(error)}`, {
           remedy: `see the agent's log on ${node}; keyferry tries again`,
