@@ -8,6 +8,7 @@ import { heartbeat } from '@temporalio/activity';
 import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
 import {
   arrange,
+  arrangements,
   dropOriginal,
   hashOf,
   isMountPoint,
@@ -35,10 +36,16 @@ import type {
 import type { AgentDependencies } from './dependencies.ts';
 
 const RESTART_TIMEOUT_MS = 120_000;
-const ARRANGEMENTS = ['target-reads', 'target-writes', 'target-only'] as const;
 
 /** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
 export function agentActivities({ node, restartCommand }: AgentDependencies) {
+  const changed = (file: string, hash: string): KeyferryError =>
+    new KeyferryError(
+      'EncryptionConfigurationChanged',
+      `${file} on ${node} was changed by somebody else (${hash.slice(0, 19)})`,
+      { remedy: 'put back what was there, or take the change out until the migration is over' },
+    );
+
   return {
     /** Looks at the configuration file and at the target's plugin; changes nothing. */
     async inspectNode(input: NodeFile): Promise<NodeFindings> {
@@ -60,7 +67,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
           providers: providersFor(configuration, resource),
         }));
         // A migration that can begin must also be able to end: every edit is tried now.
-        for (const arrangement of ARRANGEMENTS) arrange(text, { ...input, arrangement });
+        for (const arrangement of arrangements) arrange(text, { ...input, arrangement });
       } catch (error) {
         findings.troubles.push(troubleOf(error));
       }
@@ -72,26 +79,20 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
      * Brings the file into an arrangement, always worked out from the original that is kept beside it: doing it twice,
      * or after a crash in between, ends the same.
      */
-    async arrangeConfiguration({ migrationId, arrangement, ...edit }: ArrangeInput): Promise<ArrangeResult> {
-      await keepOriginal(edit.file, migrationId);
-      const original = await readOriginal(edit.file, migrationId);
+    async arrangeConfiguration(input: ArrangeInput): Promise<ArrangeResult> {
+      const { migrationId, arrangement, checkedHash, ...edit } = input;
       const present = await readConfigurationFile(edit.file);
+      const kept = await keepOriginal(edit.file, migrationId);
+      // Preflight looked at one file; another must not become the original that everything is worked out from.
+      if (kept.hash !== checkedHash) {
+        await dropOriginal(edit.file, migrationId);
+        throw changed(edit.file, present.hash);
+      }
+      const original = await readOriginal(edit.file, migrationId);
       const wanted = arrange(original.text, { ...edit, arrangement });
       if (present.text === wanted) return { hash: present.hash };
-      const ours = [
-        original.text,
-        ...ARRANGEMENTS.map((one) => arrange(original.text, { ...edit, arrangement: one })),
-      ];
-      if (!ours.includes(present.text)) {
-        throw new KeyferryError(
-          'EncryptionConfigurationChanged',
-          `${edit.file} on ${node} was changed by somebody else (${present.hash.slice(0, 19)})`,
-          {
-            remedy:
-              'put back what keyferry wrote, or take the change out until the migration is over; then resume',
-          },
-        );
-      }
+      const ours = arrangements.map((one) => arrange(original.text, { ...edit, arrangement: one }));
+      if (!ours.includes(present.text)) throw changed(edit.file, present.hash);
       await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
       return { hash: hashOf(wanted) };
     },

@@ -1,6 +1,7 @@
 import { activityInfo, cancellationSignal, heartbeat } from '@temporalio/activity';
 import { ApiServerEngine } from '../src/rewrite/apiserver.ts';
-import type { ChunkCounts, ChunkResult } from '../src/rewrite/engine.ts';
+import { NOTHING, sum, type ChunkCounts } from '../src/plan/counts.ts';
+import type { ChunkResult } from '../src/rewrite/engine.ts';
 import type { RewriteChunkInput } from '../workflows/types.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
@@ -17,29 +18,19 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
      */
     async rewriteChunk({ cluster, resource, range, limits }: RewriteChunkInput): Promise<ChunkResult> {
       const resumed = activityInfo().heartbeatDetails as ChunkProgress | undefined;
+      const before = resumed?.counts ?? NOTHING;
       const engine = new ApiServerEngine(clusters.get(cluster));
       const result = await engine.rewriteChunk(
         resource,
         { ...range, start: resumed?.cursor ?? range.start },
-        { ...limits, objects: Math.max(1, limits.objects - (resumed?.counts.examined ?? 0)) },
+        { ...limits, objects: Math.max(1, limits.objects - before.examined) },
         {
           signal: cancellationSignal(),
           onProgress: (cursor, counts) =>
-            heartbeat({ cursor, counts: plus(resumed?.counts, counts) } satisfies ChunkProgress),
+            heartbeat({ cursor, counts: sum(before, counts) } satisfies ChunkProgress),
         },
       );
-      return { ...result, counts: plus(resumed?.counts, result.counts) };
+      return { ...result, counts: sum(before, result.counts) };
     },
-  };
-}
-
-function plus(earlier: ChunkCounts | undefined, now: ChunkCounts): ChunkCounts {
-  if (earlier === undefined) return { ...now };
-  return {
-    examined: earlier.examined + now.examined,
-    rewritten: earlier.rewritten + now.rewritten,
-    current: earlier.current + now.current,
-    gone: earlier.gone + now.gone,
-    refused: earlier.refused + now.refused,
   };
 }

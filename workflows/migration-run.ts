@@ -3,13 +3,14 @@ import { defineSearchAttributeKey } from '@temporalio/common';
 import ms, { type StringValue } from 'ms';
 import type { ProviderRef } from '../src/encryption-config/types.ts';
 import { admit, parseMessage, type Message, type MessageKind, type Verdict } from '../src/plan/messages.ts';
-import { nextSteps, rateOf, withSample, type Progress } from '../src/plan/progress.ts';
+import { withSample, type Progress } from '../src/plan/progress.ts';
 import { advance, initial, type PlanEvent } from '../src/plan/state.ts';
 import { decide, type Step } from '../src/plan/transition.ts';
-import { refText, sourceOf, targetOf } from '../src/plan/sides.ts';
+import { sourceOf, targetOf } from '../src/plan/sides.ts';
 import type { Acknowledgement } from './messages.ts';
 import { renderDetails } from './details.ts';
-import type { ChunkCounts, MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
+import { progressOf } from './progress-of.ts';
+import type { MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
 
 const MAX_TIMELINE = 200;
 /** A verification older than this is made again before cutover. */
@@ -238,80 +239,7 @@ export class MigrationRun {
   // --- what it tells -----------------------------------------------------------------------------------------------
 
   progress(): Progress {
-    const { state, spec } = this;
-    const { seen } = state;
-    const step = this.step();
-    const rewriting = state.shards.length > 0;
-    const last = seen.rewrite.finished ? state.passes.at(-1)?.counts : undefined;
-    const counted = rewriting ? state.shards.map((shard) => shard.counts) : last === undefined ? [] : [last];
-    const total = (field: keyof ChunkCounts): number => sumOf(counted.map((counts) => counts[field]));
-    const done = total('examined');
-    // Objects come and go while the shards are walked: what was planned is an estimate.
-    const of = Math.max(done, sumOf(state.shards.map((shard) => shard.objects)));
-    const rate = rateOf(state.rate);
-    const objects = this.#objects(done);
-    return {
-      migration: this.input.migration.metadata.name,
-      cluster: spec.cluster.name,
-      phase: step.phase,
-      goal: seen.goal,
-      source: refText(this.source),
-      target: refText(this.target),
-      state: this.#stateWord(step),
-      waitingFor: state.stopping ? 'every writer to answer' : (state.waiting?.for ?? step.reason),
-      ...(state.waiting === undefined ? {} : { waitingSince: state.waiting.since }),
-      objects,
-      pass: seen.rewrite.pass,
-      rewrite: {
-        done,
-        of,
-        rewritten: total('rewritten'),
-        current: total('current'),
-        gone: total('gone'),
-        refused: total('refused'),
-      },
-      rate,
-      ...(rate > 0 && step.kind !== 'hold' ? { etaSeconds: (of - done) / rate } : {}),
-      apiServers: seen.servers.map(({ name, file, mayRun }) => ({ name, file, mayRun })),
-      shards: {
-        total: state.shards.length,
-        done: state.shards.filter((shard) => shard.done).length,
-        stalled: [
-          ...new Set(
-            state.shards.flatMap((shard) =>
-              shard.stalled === undefined || shard.done ? [] : [shard.stalled],
-            ),
-          ),
-        ],
-      },
-      refusals: state.refusals,
-      census: (state.census ?? state.before)?.rows ?? [],
-      checks: state.checks,
-      ...(state.reads === undefined ? {} : { reads: { read: state.reads.read, failed: state.reads.failed } }),
-      startedAt: state.startedAt,
-      ...(state.finishedAt === undefined ? {} : { finishedAt: state.finishedAt }),
-      nextSteps: nextSteps(seen),
-    };
-  }
-
-  /** What is under which provider, worked forward from the last census by what shards report. */
-  #objects(done: number): Progress['objects'] {
-    const { seen, census, before } = this.state;
-    // A census that still stands is exact; before one is taken, what was handled tells.
-    const exact = seen.census === undefined ? undefined : census;
-    const base = exact ?? census ?? before;
-    if (base === undefined) return { total: 0, inSource: 0, inTarget: 0 };
-    const moved = exact === undefined ? Math.min(done, base.objects) : 0;
-    const inTarget =
-      seen.goal === 'target' ? Math.max(base.inTarget, moved) : Math.min(base.inTarget, base.objects - moved);
-    return { total: base.objects, inSource: base.objects - inTarget, inTarget };
-  }
-
-  #stateWord(step: Step): Progress['state'] {
-    if (this.state.stopping) return 'pausing';
-    if (step.kind === 'hold') return 'paused';
-    if (step.kind === 'finish') return 'finished';
-    return step.kind === 'wait' ? 'waiting' : 'running';
+    return progressOf(this.input, this.state);
   }
 
   tell(): void {

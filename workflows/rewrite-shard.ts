@@ -6,6 +6,7 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
+import { MAX_REFUSALS, sum } from '../src/plan/counts.ts';
 import { cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
 import { shardReportSignal } from './messages.ts';
@@ -13,7 +14,6 @@ import type { ChunkCounts, ChunkResult, ShardInput, ShardResult } from './types.
 
 /** Chunks of one run: each is about ten events of history. */
 const CHUNKS_PER_RUN = 100;
-const MAX_REFUSALS = 50;
 const FIRST_PAUSE_MS = 1_000;
 const LONGEST_PAUSE_MS = 60_000;
 
@@ -90,14 +90,4 @@ async function report(payload: { index: number; counts: ChunkCounts; stalled?: s
   await getExternalWorkflowHandle(parent.workflowId)
     .signal(shardReportSignal, payload)
     .catch(() => undefined);
-}
-
-function sum(a: ChunkCounts, b: ChunkCounts): ChunkCounts {
-  return {
-    examined: a.examined + b.examined,
-    rewritten: a.rewritten + b.rewritten,
-    current: a.current + b.current,
-    gone: a.gone + b.gone,
-    refused: a.refused + b.refused,
-  };
 }

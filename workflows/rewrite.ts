@@ -5,16 +5,15 @@ import {
   ParentClosePolicy,
   workflowInfo,
 } from '@temporalio/workflow';
+import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
 import { cluster, quick } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { rewriteShard } from './rewrite-shard.ts';
-import type { ChunkCounts, ShardResult, ShardState } from './types.ts';
+import type { ShardResult, ShardState } from './types.ts';
 
-const NOTHING: ChunkCounts = { examined: 0, rewritten: 0, current: 0, gone: 0, refused: 0 };
 /** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
-const MAX_REFUSALS = 50;
 
 /** Walks all shards of a pass, some at a time. Interrupted, it waits for their writers, and keeps where each got. */
 export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
@@ -113,16 +112,7 @@ function keep(run: MigrationRun, index: number, result: ShardResult): void {
 
 function finish(run: MigrationRun, pass: number): void {
   const { seen, shards, passes } = run.state;
-  const counts = shards.reduce<ChunkCounts>(
-    (sum, { counts: one }) => ({
-      examined: sum.examined + one.examined,
-      rewritten: sum.rewritten + one.rewritten,
-      current: sum.current + one.current,
-      gone: sum.gone + one.gone,
-      refused: sum.refused + one.refused,
-    }),
-    NOTHING,
-  );
+  const counts = sum(...shards.map((shard) => shard.counts));
   run.patch({ shards: [], rate: [], passes: [...passes, { side: seen.goal, pass, counts }].slice(-20) });
   run.note({
     actor: 'keyferry',

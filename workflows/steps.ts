@@ -1,6 +1,6 @@
-import { sleep, uuid4, workflowInfo } from '@temporalio/workflow';
+import { sleep, workflowInfo } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
-import { writingSide, type Arrangement } from '../src/plan/arrangement.ts';
+import type { Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { Step } from '../src/plan/transition.ts';
 import type { ApiServerSpec } from '../src/spec/migration.ts';
@@ -8,8 +8,9 @@ import { agentOf, cluster, quick } from './activities.ts';
 import { runCensus } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { preflight } from './preflight.ts';
+import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
-import type { CensusTally, ReadsResult, Resource, SealedCanary } from './types.ts';
+import type { CensusTally, ReadsResult } from './types.ts';
 
 /** Milliseconds that one look at an API server waits for it to take up its file. */
 const LOAD_WAIT_MS = 60_000;
@@ -141,64 +142,6 @@ async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
   await look(LOAD_WAIT_MS);
 }
 
-/** Shows by canaries that every API server is where its file says, and reads what the other side writes. */
-async function prove(run: MigrationRun, arrangement: Arrangement): Promise<void> {
-  const { spec, state } = run;
-  const resources = canaryResources(run);
-  const nonce = uuid4();
-  if (arrangement === 'target-reads' && state.seen.goal === 'target') {
-    const canaries = await sealOnEveryNode(run, resources, nonce);
-    const proof = await cluster.proveReading({
-      cluster: spec.cluster,
-      namespace: spec.canary.namespace,
-      canaries,
-    });
-    if (!proof.proven) {
-      await tryLater(run, proof.why);
-      return;
-    }
-  }
-  const side = writingSide(arrangement);
-  const proof = await cluster.proveWriting({
-    cluster: spec.cluster,
-    namespace: spec.canary.namespace,
-    resources,
-    nonce,
-    expected: side === 'source' ? run.source : run.target,
-    names: state.names,
-  });
-  if (!proof.proven) {
-    await tryLater(run, proof.why);
-    return;
-  }
-  run.patch({ writerSince: Date.now() });
-  run.event({ kind: 'proven', arrangement });
-}
-
-/** Each node's plugin seals canaries of its own: every API server must open what any of them sealed. */
-async function sealOnEveryNode(
-  run: MigrationRun,
-  resources: Resource[],
-  nonce: string,
-): Promise<SealedCanary[]> {
-  const { spec } = run;
-  const sealed = await Promise.all(
-    spec.cluster.apiServers.map(async (server) => {
-      const purpose = `read-${server.name}`;
-      const node = nodeOf(server);
-      const { values } = await agentOf(spec.cluster.name, node).sealCanaries({
-        target: nodeFile(spec, node).target,
-        namespace: spec.canary.namespace,
-        resources,
-        purpose,
-        nonce,
-      });
-      return resources.map((resource, i) => ({ resource, purpose, nonce, value: values[i] ?? '' }));
-    }),
-  );
-  return sealed.flat();
-}
-
 async function settle(run: MigrationRun): Promise<void> {
   const left = (run.state.writerSince ?? 0) + run.lateWriteMs - Date.now();
   if (left > 0) {
@@ -291,16 +234,6 @@ async function cleanUp(run: MigrationRun): Promise<void> {
 /** The names of what is to be read stay out of what is kept and shown. */
 function withoutNames(tally: CensusTally): CensusTally {
   return { ...tally, representatives: [], sample: [] };
-}
-
-/** Says what is waited for; the loop comes back to the same step. */
-async function tryLater(run: MigrationRun, why: string): Promise<void> {
-  run.waitFor(why);
-  await sleep('5s');
-}
-
-function canaryResources(run: MigrationRun): Resource[] {
-  return run.state.resources.filter((resource) => run.state.canaryResources.includes(resource.name));
 }
 
 function named(run: MigrationRun, name: string): ApiServerSpec {

@@ -8,7 +8,8 @@ import type { ConfiguredName } from '../src/envelope/types.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
-import type { ChunkCounts, ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
+import type { ChunkCounts } from '../src/plan/counts.ts';
+import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
 import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
 
 export type {
@@ -157,6 +158,8 @@ export interface NodeFile {
 export interface ArrangeInput extends NodeFile {
   migrationId: string;
   arrangement: Arrangement;
+  /** The hash the file should have before the migration's first edit of it: that of preflight. */
+  checkedHash: string;
 }
 
 export interface ArrangeResult {
@@ -258,6 +261,10 @@ export interface MigrationState {
   names: ConfiguredName[];
   /** The hash that each API server's file should have. */
   hashes: Record<string, string>;
+  /** The hash that each had when preflight looked. */
+  originalHashes: Record<string, string>;
+  /** The hash for which each API server was last restarted: it isn't done twice without a person. */
+  restarted: Record<string, string>;
   /** The census before anything was changed, and the newest one; without the objects to be read. */
   before?: CensusTally;
   census?: CensusTally;

@@ -4,15 +4,8 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { after, type EtcdEntry } from '../cluster/etcd.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
-import {
-  MAX_REFUSALS,
-  type ChunkCounts,
-  type ChunkLimits,
-  type ChunkResult,
-  type KeyRange,
-  type Refusal,
-  type RewriteEngine,
-} from './engine.ts';
+import type { ChunkLimits, ChunkResult, KeyRange, Refusal, RewriteEngine } from './engine.ts';
+import { MAX_REFUSALS, NOTHING, type ChunkCounts } from '../plan/counts.ts';
 import { outcomeOf } from './outcome.ts';
 
 const PAGE = 500;
@@ -42,7 +35,7 @@ export class ApiServerEngine implements RewriteEngine {
     limits: ChunkLimits,
     options: { signal: AbortSignal; onProgress: (cursor: string, counts: ChunkCounts) => void },
   ): Promise<ChunkResult> {
-    const counts: ChunkCounts = { examined: 0, rewritten: 0, current: 0, gone: 0, refused: 0 };
+    const counts: ChunkCounts = { ...NOTHING };
     const refusals: Refusal[] = [];
     const begun = Date.now();
     const deadline = begun + limits.timeMs;

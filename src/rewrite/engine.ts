@@ -1,3 +1,4 @@
+import type { ChunkCounts } from '../plan/counts.ts';
 import type { Resource } from '../cluster/resources.ts';
 
 /** A stretch of one resource's keys: `start` inclusive, `end` exclusive, in etcd's order. */
@@ -15,18 +16,6 @@ export interface Refusal {
   status: number;
   /** The API's machine-readable reason, the webhook's name or the fields at fault; never a message, which may quote data. */
   reason: string;
-}
-
-export interface ChunkCounts {
-  /** Objects handled. */
-  examined: number;
-  /** Objects that were written anew (by keyferry, or by another client at the same moment). */
-  rewritten: number;
-  /** Objects that were current already. */
-  current: number;
-  /** Objects that were deleted since they were listed. */
-  gone: number;
-  refused: number;
 }
 
 /** How much of a range one chunk may do, and how fast. */
@@ -62,6 +51,3 @@ export interface RewriteEngine {
     options: { signal: AbortSignal; onProgress: (cursor: string, counts: ChunkCounts) => void },
   ): Promise<ChunkResult>;
 }
-
-/** Refusals that a result names; the rest is counted. */
-export const MAX_REFUSALS = 50;
