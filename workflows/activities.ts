@@ -8,15 +8,20 @@ import type { AgentActivities, ClusterActivities } from '../activities/index.ts'
 const retry = { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 } as const;
 
 /**
- * Activities that write, or may be writing: the workflow moves on only once they have answered. (With TRY_CANCEL a
+ * Activities that write, or may be writing, with what they are about for the Temporal UI: the workflow moves on only once they have answered. (With TRY_CANCEL a
  * chunk was seen to write 415 ms after its workflow had moved on.)
  */
-export const cluster: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
-  startToCloseTimeout: '10m',
-  heartbeatTimeout: '10s',
-  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
-  retry,
-});
+export function about(summary: string): ActivityInterfaceFor<ClusterActivities> {
+  return proxyActivities<ClusterActivities>({
+    summary,
+    startToCloseTimeout: '10m',
+    heartbeatTimeout: '10s',
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+    retry,
+  });
+}
+
+export const cluster = about('all API servers');
 
 /** Short questions and single writes to the cluster that need no heartbeat of their own. */
 export const quick: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
@@ -32,6 +37,7 @@ export const quick: ActivityInterfaceFor<ClusterActivities> = proxyActivities<Cl
 export function agentOf(clusterName: string, node: string): ActivityInterfaceFor<AgentActivities> {
   return proxyActivities<AgentActivities>({
     taskQueue: `keyferry-node.${clusterName}.${node}`,
+    summary: node,
     scheduleToStartTimeout: '30s',
     startToCloseTimeout: '3m',
     heartbeatTimeout: '15s',

@@ -7,7 +7,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { MAX_REFUSALS, sum } from '../src/plan/counts.ts';
-import { cluster } from './activities.ts';
+import { about } from './activities.ts';
 import { troubleOf } from './failures.ts';
 import { shardReportSignal } from './messages.ts';
 import type { ChunkCounts, ChunkResult, ShardInput, ShardResult } from './types.ts';
@@ -46,7 +46,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
     }
     let stalled: string | undefined;
     try {
-      const chunk: ChunkResult = await cluster.rewriteChunk({
+      const chunk: ChunkResult = await about(`${input.resource.name}, shard ${input.index}`).rewriteChunk({
         cluster: input.cluster,
         resource: input.resource,
         range: { ...input.range, start: cursor },

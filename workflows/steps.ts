@@ -4,7 +4,7 @@ import type { Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { Step } from '../src/plan/transition.ts';
 import type { ApiServerSpec } from '../src/spec/migration.ts';
-import { agentOf, cluster, quick } from './activities.ts';
+import { about, agentOf, cluster, quick } from './activities.ts';
 import { runCensus } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { preflight } from './preflight.ts';
@@ -121,7 +121,7 @@ async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
   const hash = run.state.hashes[server.name] ?? '';
   const restart = run.spec.cluster.encryptionConfiguration.takeUp === 'Restart';
   const look = async (waitMs: number): Promise<boolean> => {
-    const seen = await cluster.awaitLoaded({
+    const seen = await about(server.name).awaitLoaded({
       cluster: run.spec.cluster,
       apiServer: server.name,
       hash,
