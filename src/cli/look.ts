@@ -37,6 +37,11 @@ export async function look(client: Client, handle: WorkflowHandle): Promise<Look
 function silence(description: WorkflowExecutionDescription): string {
   const summary = description.memo?.['migration'];
   const what = typeof summary === 'string' ? ` (migration ${summary})` : '';
+  const attempt = description.raw.pendingWorkflowTask?.attempt ?? 1;
+  // A worker that died in the middle leaves one failed attempt behind; a worker that fails leaves more and more.
+  if (attempt > 2) {
+    return `${attempt} attempts of workers to go on have failed${what}: the log of a worker says why; the migration goes on from where it is`;
+  }
   return `no worker answers${what}: start one with "keyferry worker"; the migration goes on from where it is`;
 }
 
