@@ -8,8 +8,10 @@ import type { AgentActivities, ClusterActivities } from '../activities/index.ts'
 const retry = { initialInterval: '1s', maximumInterval: '5s', maximumAttempts: 3 } as const;
 
 /**
- * Activities that write, or may be writing, with what they are about for the Temporal UI: the workflow moves on only once they have answered. (With TRY_CANCEL a
- * chunk was seen to write 415 ms after its workflow had moved on.)
+ * Activities that write, or may be writing: the workflow moves on only once they have answered. (With TRY_CANCEL a chunk
+ * was seen to write 415 ms after its workflow had moved on.)
+ *
+ * @param summary - what they are about, for the Temporal UI
  */
 export function about(summary: string): ActivityInterfaceFor<ClusterActivities> {
   return proxyActivities<ClusterActivities>({
