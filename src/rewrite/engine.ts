@@ -14,7 +14,7 @@ export interface Refusal {
   name: string;
   /** The HTTP status it answered with. */
   status: number;
-  /** The API's machine-readable reason, the webhook's name or the fields at fault; never a message, which may quote data. */
+  /** The API's machine-readable reason, the name of the webhook or policy, or the fields at fault; never a message, which may quote data. */
   reason: string;
 }
 

@@ -45,6 +45,7 @@ export function outcomeOf(response: ApiResponse): Outcome {
  */
 function reasonOf(body: Status): string {
   const webhook = /admission webhook "([a-z0-9.-]+)"/.exec(body.message ?? '')?.[1];
+  const policy = /ValidatingAdmissionPolicy '([a-z0-9.-]+)'/.exec(body.message ?? '')?.[1];
   const failedWebhook = /failed calling webhook "([a-z0-9.-]+)"/.exec(body.message ?? '')?.[1];
   const unreadable =
     /no matching prefix found|failed to decrypt|unable to transform key|identity transformer tried to read encrypted data/.test(
@@ -56,6 +57,7 @@ function reasonOf(body: Status): string {
   return [
     body.reason ?? 'Unknown',
     ...(webhook === undefined ? [] : [`denied by webhook ${webhook}`]),
+    ...(policy === undefined ? [] : [`denied by policy ${policy}`]),
     ...(failedWebhook === undefined ? [] : [`webhook ${failedWebhook} did not answer`]),
     ...(unreadable ? ['no provider of the configuration opens it'] : []),
     ...(fields.length === 0 ? [] : [`fields ${[...new Set(fields)].slice(0, 5).join(', ')}`]),

@@ -1,0 +1,34 @@
+import { describe, expect, it } from '@jest/globals';
+import { objectOf, objectPath, type Resource } from './resources.ts';
+
+const secrets: Resource = {
+  name: 'secrets',
+  apiPath: '/api/v1',
+  apiVersion: 'v1',
+  kind: 'Secret',
+  plural: 'secrets',
+  namespaced: true,
+  etcdPrefix: '/registry/secrets/',
+};
+const roles: Resource = {
+  name: 'clusterroles.rbac.authorization.k8s.io',
+  apiPath: '/apis/rbac.authorization.k8s.io/v1',
+  apiVersion: 'rbac.authorization.k8s.io/v1',
+  kind: 'ClusterRole',
+  plural: 'clusterroles',
+  namespaced: false,
+  etcdPrefix: '/registry/clusterroles/',
+};
+
+describe('a key of etcd leads to its object', () => {
+  it('with a namespace', () => {
+    const object = objectOf(secrets, '/registry/secrets/default/a');
+    expect(object).toEqual({ namespace: 'default', name: 'a' });
+    expect(objectPath(secrets, object)).toBe('/api/v1/namespaces/default/secrets/a');
+  });
+  it('without one, with its name percent-encoded', () => {
+    const object = objectOf(roles, '/registry/clusterroles/system:a%b');
+    expect(object).toEqual({ name: 'system:a%b' });
+    expect(objectPath(roles, object)).toBe('/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%25b');
+  });
+});

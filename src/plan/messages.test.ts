@@ -1,0 +1,62 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { admit, parseMessage, type MessageKind } from './messages.ts';
+import { initial } from './state.ts';
+import type { Observed } from './transition.ts';
+
+const KINDS: readonly MessageKind[] = ['pause', 'resume', 'approve', 'rollback'];
+const jo = { actor: 'jo', reason: '' };
+
+function why(verdict: { ok: boolean; why?: string }): string | undefined {
+  return verdict.ok ? undefined : verdict.why;
+}
+
+describe('what comes with a message', () => {
+  it('whatever it is, is read or refused, and never throws', () => {
+    fc.assert(
+      fc.property(fc.constantFrom(...KINDS), fc.anything(), (kind, raw) => {
+        expect(typeof parseMessage(kind, raw).ok).toBe('boolean');
+      }),
+    );
+  });
+
+  it.each<[string, MessageKind, unknown]>([
+    ['nothing', 'pause', undefined],
+    ['null, as the Temporal UI sends it', 'rollback', null],
+    ['an empty object', 'resume', {}],
+    ['actor and reason', 'pause', { actor: 'jo', reason: 'lunch' }],
+    ['a gate to approve', 'approve', { gate: 'cutover' }],
+  ])('%s is taken', (_, kind, raw) => expect(parseMessage(kind, raw).ok).toBe(true));
+
+  it.each<[string, MessageKind, unknown, string]>([
+    ['a number', 'pause', 7, 'not a number'],
+    ['a list', 'pause', [], 'not a list'],
+    ['a field that is not known', 'pause', { reasons: 'x' }, 'no field "reasons"'],
+    ['a reason that is no text', 'pause', { reason: 1 }, '"reason" must be text'],
+    ['an approval of nothing', 'approve', undefined, 'needs a gate'],
+    ['a gate that does not exist', 'approve', { gate: 'all' }, 'needs a gate'],
+    ['a gate where there is none to open', 'pause', { gate: 'cutover' }, 'no field "gate"'],
+  ])('%s is refused', (_, kind, raw, words) => expect(why(parseMessage(kind, raw))).toContain(words));
+});
+
+describe('what a migration can do now', () => {
+  const seen = initial(['a'], 'Reload');
+  const cleaning: Observed = { ...seen, approved: { cutover: true, cleanup: true } };
+
+  it('a pause stops what runs', () => expect(admit('pause', jo, seen).ok).toBe(true));
+  it('a pause of what stands still is refused', () =>
+    expect(why(admit('pause', jo, { ...seen, held: 'paused by jo' }))).toContain('paused by jo'));
+  it('a resume of what runs is refused', () =>
+    expect(why(admit('resume', jo, seen))).toBe('it is not paused'));
+  it('a gate opens only when it is reached, and the refusal says what is missing', () =>
+    expect(why(admit('approve', { ...jo, gate: 'cutover' }, seen))).toBe(
+      "cutover can't be approved in phase preflight: nothing is changed before all checks pass",
+    ));
+  it('a rollback is taken before anything happened', () => expect(admit('rollback', jo, seen).ok).toBe(true));
+  it('a rollback of a rollback is refused', () =>
+    expect(admit('rollback', jo, { ...seen, touched: true, goal: 'source' }).ok).toBe(false));
+  it('after cleanup was approved there is no way back', () =>
+    expect(why(admit('rollback', jo, cleaning))).toContain('the way back is gone'));
+  it('what is over takes no message', () =>
+    expect(why(admit('pause', jo, { ...seen, preflight: 'failed' }))).toBe('the migration is failed'));
+});
