@@ -34,7 +34,8 @@ export async function run(
   const said = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text));
-  child.stdin.end(options.input ?? '');
+  // A program that doesn't read may be gone before it was written to.
+  child.stdin.on('error', () => undefined).end(options.input ?? '');
   return await new Promise((resolve, reject) => {
     const timer = setTimeout(() => {
       child.kill('SIGKILL');
