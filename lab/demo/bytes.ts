@@ -25,7 +25,7 @@ export async function showBytes(
   } else {
     narrator.section(
       'The same Secret now',
-      "The key that opens it is in Vault and never leaves it. The words after the name of the provider are the key id, and the object's own key, which only Vault can unwrap.",
+      'The key that counts is in Vault and never leaves it. What follows the name of the provider is the sealed Secret; behind it lie the id of the key in Vault, and a wrapped key that only Vault can unwrap.',
     );
   }
   const value = await etcd.bytes(specimen.key);

@@ -117,9 +117,16 @@ export class Watch {
   #show(view: View, last: boolean): void {
     if (this.#narrator.canRedraw) {
       const { progress } = view;
-      const bars = progress === undefined ? [] : [this.#rendering.bars(progress), ''];
-      const line = this.#rendering.line(view, Date.now());
-      this.#narrator.redraw([line, '', ...bars, `the client: ${this.client()}`].join('\n'));
+      const head =
+        progress === undefined
+          ? [this.#rendering.line(view, Date.now())]
+          : [
+              `${progress.phase} (${progress.state})${speed(progress)}`,
+              progress.waitingFor,
+              '',
+              this.#rendering.bars(progress),
+            ];
+      this.#narrator.redraw([...head, '', `the client: ${this.client()}`].join('\n'));
       return;
     }
     // Told without how long it has lasted, a wait is the same line as long as it is the same wait.
@@ -148,4 +155,8 @@ export class Watch {
       remedy: 'Run the demo again with --keep, and look at the logs of what it waits for.',
     });
   }
+}
+
+function speed({ state, rate }: Progress): string {
+  return state === 'running' && rate > 0 ? ` · ${figure(Math.round(rate))} objects/s` : '';
 }
