@@ -29,13 +29,17 @@ describe('when the source key is gone while an object needs it', () => {
   let migration: RunningMigration;
   let promoted: Record<string, string>;
 
-  /** As an operator would by hand, on every node; waits until each API server has taken it up without a restart. */
-  async function replaceFiles(textOf: (node: string) => string, status: number): Promise<void> {
+  /** As an operator would by hand, on every node. */
+  function replaceFiles(textOf: (node: string) => string): void {
     for (const node of plane.lab.nodes) {
       const file = plane.configurationFile(node);
       writeFileSync(`${file}.new`, textOf(node));
       renameSync(`${file}.new`, file);
     }
+  }
+
+  /** Until every API server answers so to a read, having taken the file up by itself. */
+  async function untilReadsAnswer(status: number): Promise<void> {
     for (const node of plane.lab.nodes) {
       const wait = { what: `${node} to answer ${status}`, timeoutMs: 150_000, intervalMs: 500 };
       await waitFor(
@@ -73,7 +77,8 @@ describe('when the source key is gone while an object needs it', () => {
     // A value that was sealed before the swap, and lands late.
     await store(plane.lab, KEY, before.value);
     promoted = plane.configurations();
-    await replaceFiles((node) => withoutAescbc(promoted[node] ?? ''), 500);
+    replaceFiles((node) => withoutAescbc(promoted[node] ?? ''));
+    await untilReadsAnswer(500);
   });
 
   afterAll(() => cleanUp.run());
@@ -142,7 +147,8 @@ describe('when the source key is gone while an object needs it', () => {
   });
 
   test('once the key is back, resume brings the object over and verifies', async () => {
-    await replaceFiles((node) => promoted[node] ?? '', 200);
+    replaceFiles((node) => promoted[node] ?? '');
+    for (const node of plane.lab.nodes) await plane.lab.restartApiServer(node);
     await migration.order('resume');
     await migration.untilPhase('soak', 'waiting');
     expect(formats(await storedUnder(plane.lab, KEY))).not.toHaveProperty(SOURCE_FORMAT);

@@ -7,10 +7,6 @@ export interface Source {
   readonly text: string;
 }
 
-interface Json {
-  readonly [key: string]: unknown;
-}
-
 /** The whole history of every workflow that a Temporal server knows, as JSON, every payload opened. */
 export async function histories(client: Client): Promise<Source[]> {
   const sources: Source[] = [];
@@ -32,12 +28,7 @@ export function databaseOf(file: string): Source[] {
   });
 }
 
-/** Bytes as text, so that what a payload holds can be found in it. */
-function openPayloads(this: Json, key: string, value: unknown): unknown {
-  const raw = this[key];
-  if (raw instanceof Uint8Array) return Buffer.from(raw).toString('utf8');
-  if (value !== null && typeof value === 'object' && (value as Json)['type'] === 'Buffer') {
-    return Buffer.from((value as { data: number[] }).data).toString('utf8');
-  }
-  return value;
+/** A payload's bytes come as base64; as text, what it holds can be found in it. */
+function openPayloads(key: string, value: unknown): unknown {
+  return key === 'data' && typeof value === 'string' ? Buffer.from(value, 'base64').toString('utf8') : value;
 }
