@@ -15,10 +15,7 @@ export function renderDetails(progress: Progress): string {
     `| ${progress.target} | ${objects.inTarget} |`,
     '',
     ...(rewrite.of > 0
-      ? [
-          `Pass ${progress.pass}: ${rewrite.done} of ${rewrite.of} objects, ${Math.round(progress.rate)}/s, ${progress.shards.done} of ${progress.shards.total} shards done`,
-          '',
-        ]
+      ? [`Pass ${progress.pass}: ${rewrite.done} of ${rewrite.of} objects${walking(progress)}`, '']
       : []),
     ...progress.shards.stalled.map((why) => `- stalled: ${why}`),
     ...progress.apiServers.map(
@@ -29,7 +26,14 @@ export function renderDetails(progress: Progress): string {
       .slice(0, 10)
       .map((one) => `- ${[one.namespace, one.name].filter(Boolean).join('/')}: ${one.status} ${one.reason}`),
     '',
-    ...progress.nextSteps.map((step) => `    ${step}`),
+    'Next:',
+    '',
+    ...progress.nextSteps.map((step) => `- \`${step}\``),
   ];
   return lines.join('\n').slice(0, MAX);
+}
+
+/** How fast, and how far; nothing once the last shard is done. */
+function walking({ rate, shards }: Progress): string {
+  return shards.total === 0 ? '' : `, ${Math.round(rate)}/s, ${shards.done} of ${shards.total} shards done`;
 }
