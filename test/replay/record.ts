@@ -1,27 +1,42 @@
-// Records the histories of finished workflows for the replay test: node test/replay/record.ts ADDRESS NAME
+// Records the histories of finished workflows for the replay test: node test/replay/record.ts ADDRESS VERSION
 //
-// NAME begins with keyferry's version, for histories are kept: workflows of a release go on under the next one.
+// One of each kind, and of migrations one of each outcome. Histories of releases are kept: a workflow that a release began
+// goes on under the next one.
+import { execFileSync } from 'node:child_process';
 import { writeFileSync } from 'node:fs';
 import { Client, Connection } from '@temporalio/client';
-import { historyToJSON } from '@temporalio/common/lib/proto-utils.js';
+import { findServer } from '../../lab/servers.ts';
+import type { MigrationReport } from '../../workflows/report.ts';
 
-const [address = '127.0.0.1:7233', name = ''] = process.argv.slice(2);
+const [address = '127.0.0.1:7233', version = ''] = process.argv.slice(2);
+const temporal = await findServer('temporal', console.log);
 const connection = await Connection.connect({ address });
 const client = new Client({ connection });
-const seen = new Set<string>();
-for await (const execution of client.workflow.list()) {
-  const { type, workflowId, runId, status } = execution;
-  if (status.name !== 'COMPLETED' || seen.has(type) || type === 'preflight') continue;
-  seen.add(type);
-  const history = await client.workflow.getHandle(workflowId, runId).fetchHistory();
-  const json = JSON.stringify(historyToJSON(history), withoutMachine);
-  const file = new URL(`histories/${name}-${type}.json`, import.meta.url);
-  writeFileSync(file, `${json}\n`);
-  console.log(`${file.pathname}: ${history.events?.length ?? 0} events`);
+const recorded = new Set<string>();
+
+for await (const { type, workflowId, runId } of client.workflow.list({
+  query: `ExecutionStatus = 'Completed'`,
+})) {
+  if (type === 'preflight') continue;
+  const outcome =
+    type === 'migration'
+      ? `-${((await client.workflow.getHandle(workflowId, runId).result()) as MigrationReport).outcome}`
+      : '';
+  const name = `${version}-${type}${outcome}.json`;
+  if (recorded.has(name)) continue;
+  recorded.add(name);
+  const json = execFileSync(
+    temporal,
+    ['workflow', 'show', '--address', address, '-w', workflowId, '-r', runId, '--output', 'json'],
+    { encoding: 'utf8', maxBuffer: 64 * 1024 * 1024 },
+  );
+  const history = JSON.parse(json, withoutMachine) as { events: unknown[] };
+  writeFileSync(new URL(`histories/${name}`, import.meta.url), `${JSON.stringify(history)}\n`);
+  console.log(`${name}: ${history.events.length} events`);
 }
 await connection.close();
 
-/** Which process on which machine did it is nobody's business. */
-function withoutMachine(key: string, value: unknown): unknown {
-  return key === 'identity' || key === 'binaryChecksum' ? 'recorded' : value;
+/** Which process on which machine did it is nobody's business; sticky task queues bear the same name. */
+function withoutMachine(_key: string, value: unknown): unknown {
+  return typeof value === 'string' && /^[0-9]+@/.test(value) ? 'recorded' : value;
 }
