@@ -106,18 +106,28 @@ async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement:
 
 /** Waits for servers to run their files. What the file of each should be is made sure of first: an edit may have failed. */
 async function converge(run: MigrationRun, servers: readonly string[]): Promise<void> {
+  const whys = new Map<string, string>();
+  const waitingFor = (name: string, why: string | undefined): void => {
+    if (why === undefined) whys.delete(name);
+    else whys.set(name, why);
+    run.waitFor(whys.size === 0 ? undefined : [...whys.values()].join('; '));
+  };
   await Promise.all(
     servers.map(async (name) => {
       const server = named(run, name);
       const view = run.state.seen.servers.find((one) => one.name === name);
       if (view === undefined) return;
       await arrangeOne(run, server, view.file);
-      await load(run, server);
+      await load(run, server, (why) => waitingFor(name, why));
     }),
   );
 }
 
-async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
+async function load(
+  run: MigrationRun,
+  server: ApiServerSpec,
+  waitingFor: (why: string | undefined) => void,
+): Promise<void> {
   const hash = run.state.hashes[server.name] ?? '';
   const restart = run.spec.cluster.encryptionConfiguration.takeUp === 'Restart';
   const look = async (waitMs: number): Promise<boolean> => {
@@ -128,13 +138,13 @@ async function load(run: MigrationRun, server: ApiServerSpec): Promise<void> {
       waitMs,
     });
     const how = restart ? '' : '; it looks at its file once a minute';
-    run.waitFor(seen.converged ? undefined : `${seen.why}${how}`);
+    waitingFor(seen.converged ? undefined : `${seen.why}${how}`);
     if (seen.converged) run.event({ kind: 'loaded', server: server.name });
     return seen.converged;
   };
   if (await look(0)) return;
   if (restart && run.state.restarted[server.name] !== hash) {
-    run.waitFor(`${server.name} to restart`);
+    waitingFor(`${server.name} to restart`);
     await agentOf(run.spec.cluster.name, nodeOf(server)).restartApiServer();
     // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
     run.patch({ restarted: { ...run.state.restarted, [server.name]: hash } });
