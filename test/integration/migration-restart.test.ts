@@ -15,8 +15,8 @@ const PACE = { objectsPerSecond: 40, concurrency: 8, shards: 2 };
 /** A chunk ends after 10 s, and finishes the requests it has begun. */
 const CHUNK = (10 * PACE.objectsPerSecond) / PACE.shards + PACE.concurrency;
 
-/** Those of one writer; they are current when their turn comes, for by then the target writes. */
-const JOURNAL_OBJECTS = 25;
+/** Those of the journal's one writer, and the cluster's own. */
+const OTHER_OBJECTS = 25 + 5;
 
 describe('a migration by restarts, its worker killed in every phase', () => {
   const cleanUp = new CleanUp();
@@ -84,11 +84,11 @@ describe('a migration by restarts, its worker killed in every phase', () => {
   });
 
   test('at most one chunk of each shard was done twice', () => {
-    const written = report.passes.reduce((sum, { counts }) => sum + counts.rewritten, 0);
-    const current = report.passes.reduce((sum, { counts }) => sum + counts.current, 0);
-    expect(report.passes).toHaveLength(1);
-    expect(written).toBeGreaterThan(0);
-    expect(current).toBeLessThanOrEqual(PACE.shards * CHUNK + JOURNAL_OBJECTS);
+    const [pass, ...more] = report.passes;
+    expect(more).toEqual([]);
+    expect(pass?.counts.rewritten).toBeGreaterThanOrEqual(OBJECTS);
+    const twice = (pass?.counts.examined ?? 0) - OBJECTS;
+    expect(twice).toBeLessThanOrEqual(PACE.shards * CHUNK + OTHER_OBJECTS);
   });
 
   test('every object has the content it had, through each API server', async () => {

@@ -17,7 +17,10 @@ export function formsOf(what: string, secret: string): Needle[] {
       text: Buffer.from(secret).toString('base64').replace(/=+$/, '').slice(0, -1),
     },
     ...(bytes.toString('base64') === secret
-      ? [{ what: `${what}, decoded, in hex`, text: bytes.toString('hex') }]
+      ? [
+          { what: `${what}, decoded`, text: bytes.toString('latin1') },
+          { what: `${what}, decoded, in hex`, text: bytes.toString('hex') },
+        ]
       : []),
   ];
 }
