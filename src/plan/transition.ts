@@ -248,7 +248,7 @@ function rewriting(seen: Observed, rewritePhase: Phase, verifyPhase: Phase): Ste
       phase: rewritePhase,
       reason:
         rewrite.pass === 1
-          ? 'every object in another format is rewritten'
+          ? 'objects in another format are being written anew'
           : 'objects were left, so another pass is made',
     };
   }
