@@ -1,4 +1,4 @@
-import { mkdtempSync, readFileSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Client, Connection } from '@temporalio/client';
@@ -55,6 +55,7 @@ export class ControlPlane {
   async down(): Promise<void> {
     await this.temporal.connection.close();
     await this.lab.down();
+    rmSync(this.#parent, { recursive: true });
   }
 
   /** The CLI, pointed at the lab's Temporal. */
