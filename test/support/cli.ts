@@ -12,6 +12,7 @@ export interface CliOptions {
   /** For a document given as `-`. */
   readonly input?: string;
   readonly timeoutMs?: number;
+  readonly cwd?: string;
 }
 
 /** Runs keyferry as users do: a process of its own. Any exit code is an answer; only one that doesn't end is an error. */
@@ -30,7 +31,7 @@ export async function run(
   options: CliOptions = {},
 ): Promise<CliAnswer> {
   const timeoutMs = options.timeoutMs ?? 120_000;
-  const child = spawn(command, args, { stdio: 'pipe', env: options.env ?? process.env });
+  const child = spawn(command, args, { stdio: 'pipe', env: options.env ?? process.env, cwd: options.cwd });
   const said = { stdout: '', stderr: '' };
   child.stdout.setEncoding('utf8').on('data', (text: string) => (said.stdout += text));
   child.stderr.setEncoding('utf8').on('data', (text: string) => (said.stderr += text));
