@@ -1,3 +1,5 @@
+import { availableParallelism } from 'node:os';
+
 const shared = {
   testEnvironment: 'node',
   extensionsToTreatAsEsm: ['.ts'],
@@ -12,6 +14,8 @@ const shared = {
 
 /** Unit tests sit beside what they test; integration tests start real servers. */
 export default {
+  // Labs wait more than they work: two side by side even where there are two cores only.
+  maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
   reporters: ['default', '<rootDir>/test/support/closing-line.js'],
   projects: [
     {
