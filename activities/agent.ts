@@ -4,7 +4,6 @@ import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { heartbeat } from '@temporalio/activity';
 import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
 import {
   arrange,
@@ -33,6 +32,7 @@ import type {
   SealCanariesInput,
   SealCanariesResult,
 } from '../workflows/types.ts';
+import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
 
 const RESTART_TIMEOUT_MS = 120_000;
@@ -156,18 +156,17 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
           },
         );
       }
-      const beat = setInterval(() => heartbeat(), 1_000);
       try {
         // Never cut short by a pause: an API server that was stopped is started again first.
-        await promisify(execFile)('/bin/sh', ['-c', restartCommand], { timeout: RESTART_TIMEOUT_MS });
+        await beating(() =>
+          promisify(execFile)('/bin/sh', ['-c', restartCommand], { timeout: RESTART_TIMEOUT_MS }),
+        );
       } catch (error) {
         throw new KeyferryError('RestartFailed', `the restart command on ${node} failed: ${exitOf(error)}`, {
           remedy: `see the agent's log on ${node}; keyferry tries again`,
           retryable: true,
           cause: error,
         });
-      } finally {
-        clearInterval(beat);
       }
     },
 

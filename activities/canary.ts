@@ -1,4 +1,4 @@
-import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { cancellationSignal } from '@temporalio/activity';
 import {
   canary,
   canaryKey,
@@ -15,6 +15,7 @@ import { KeyferryError } from '../src/errors.ts';
 import { compileNames, parseHeader, type CompiledNames } from '../src/envelope/header.ts';
 import { isOutside } from '../src/envelope/staleness.ts';
 import type { Proof, ProveReadingInput, ProveWritingInput } from '../workflows/types.ts';
+import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
 export function canaryActivities({ clusters }: ClusterDependencies) {
@@ -33,7 +34,6 @@ export function canaryActivities({ clusters }: ClusterDependencies) {
             canaries.map(({ one }) => readCanary(server, one)),
           );
           const why = (await Promise.all(read)).find((trouble) => trouble !== undefined);
-          heartbeat();
           return why === undefined ? { proven: true, keyIds: [] } : { proven: false, why };
         } finally {
           for (const { one } of canaries) await takeCanary(cluster, one);
@@ -54,7 +54,6 @@ export function canaryActivities({ clusters }: ClusterDependencies) {
             await writeCanary(server, one);
             const landed = await landing(cluster, server, one, input, names);
             await deleteCanary(server, one);
-            heartbeat();
             if ('why' in landed) return { proven: false, why: landed.why };
             if (landed.keyId !== undefined) keyIds.add(landed.keyId);
           }
@@ -87,7 +86,7 @@ async function landing(
 /** A server that doesn't answer is a reason to wait, not to fail. */
 async function explained(run: () => Promise<Proof>): Promise<Proof> {
   try {
-    return await run();
+    return await beating(run);
   } catch (error) {
     if (error instanceof KeyferryError && error.retryable) return { proven: false, why: error.message };
     throw error;

@@ -1,7 +1,8 @@
-import { cancellationSignal, heartbeat } from '@temporalio/activity';
+import { cancellationSignal } from '@temporalio/activity';
 import { countFrom } from '../src/census/count.ts';
 import { compileNames } from '../src/envelope/header.ts';
 import type { CensusChunkInput, CensusChunkResult } from '../workflows/types.ts';
+import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
 /** Milliseconds of one chunk of a census. */
@@ -18,18 +19,14 @@ export function censusActivities({ clusters }: ClusterDependencies) {
       names,
       sampleEvery,
     }: CensusChunkInput): Promise<CensusChunkResult> {
-      const part = await countFrom(
-        clusters.get(cluster).etcd,
-        resource,
-        cursor,
-        target,
-        compileNames(names),
-        {
+      const { etcd } = clusters.get(cluster);
+      const part = await beating((tell) =>
+        countFrom(etcd, resource, cursor, target, compileNames(names), {
           timeMs: CHUNK_MS,
           sampleEvery,
           signal: cancellationSignal(),
-          onProgress: (objects) => heartbeat(objects),
-        },
+          onProgress: tell,
+        }),
       );
       return { tally: part.tally, ...(part.cursor === undefined ? {} : { cursor: part.cursor }) };
     },

@@ -1,7 +1,8 @@
-import { CancelledFailure, heartbeat, sleep } from '@temporalio/activity';
+import { CancelledFailure, sleep } from '@temporalio/activity';
 import { apiServerNamed } from '../src/cluster/cluster.ts';
 import { checkConvergence, type Convergence } from '../src/cluster/convergence.ts';
 import type { LoadedInput } from '../workflows/types.ts';
+import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
 const POLL_MS = 1_000;
@@ -12,17 +13,18 @@ export function convergenceActivities({ clusters }: ClusterDependencies) {
     async awaitLoaded({ cluster, apiServer, hash, waitMs }: LoadedInput): Promise<Convergence> {
       const server = apiServerNamed(clusters.get(cluster), apiServer);
       const deadline = Date.now() + waitMs;
-      for (;;) {
-        const seen = await checkConvergence(server, hash);
-        if (seen.converged || Date.now() >= deadline) return seen;
-        heartbeat();
-        try {
-          await sleep(POLL_MS);
-        } catch (error) {
-          if (error instanceof CancelledFailure) return seen;
-          throw error;
+      return await beating(async () => {
+        for (;;) {
+          const seen = await checkConvergence(server, hash);
+          if (seen.converged || Date.now() >= deadline) return seen;
+          try {
+            await sleep(POLL_MS);
+          } catch (error) {
+            if (error instanceof CancelledFailure) return seen;
+            throw error;
+          }
         }
-      }
+      });
     },
   };
 }

@@ -6,6 +6,7 @@ import { findResource, type Resource } from '../src/cluster/resources.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
 import type { Check } from '../src/plan/preflight.ts';
 import type { PreflightInput, PreflightResult } from '../workflows/types.ts';
+import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
 export function preflightActivities({ clusters }: ClusterDependencies) {
@@ -14,20 +15,28 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
     async preflight({ migration, hashes }: PreflightInput): Promise<PreflightResult> {
       const { spec } = migration;
       const cluster = clusters.get(spec.cluster);
-      const { checks: served, resources } = await resourceChecks(cluster, spec.resources);
-      const { checks: canaryChecks, canaries } = await canariesOf(cluster, resources, spec.canary.namespace);
-      return {
-        checks: [
-          ...(await Promise.all(cluster.apiServers.map((server) => reachable(cluster, server.name)))),
-          ...(await Promise.all(Object.entries(hashes).map(([name, hash]) => takenUp(cluster, name, hash)))),
-          ...served,
-          await permissions(cluster, resources, spec.canary.namespace),
-          ...canaryChecks,
-          ...(await etcdChecks(cluster)),
-        ],
-        resources,
-        canaries,
-      };
+      return await beating(async () => {
+        const { checks: served, resources } = await resourceChecks(cluster, spec.resources);
+        const { checks: canaryChecks, canaries } = await canariesOf(
+          cluster,
+          resources,
+          spec.canary.namespace,
+        );
+        return {
+          checks: [
+            ...(await Promise.all(cluster.apiServers.map((server) => reachable(cluster, server.name)))),
+            ...(await Promise.all(
+              Object.entries(hashes).map(([name, hash]) => takenUp(cluster, name, hash)),
+            )),
+            ...served,
+            await permissions(cluster, resources, spec.canary.namespace),
+            ...canaryChecks,
+            ...(await etcdChecks(cluster)),
+          ],
+          resources,
+          canaries,
+        };
+      });
     },
   };
 }

@@ -1,6 +1,7 @@
-import { cancellationSignal, CancelledFailure, heartbeat } from '@temporalio/activity';
+import { cancellationSignal, CancelledFailure } from '@temporalio/activity';
 import { readAllFrom, readObjects } from '../src/census/reads.ts';
 import type { ReadAllInput, ReadObjectsInput, ReadsResult } from '../workflows/types.ts';
+import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
 const CHUNK_MS = 10_000;
@@ -13,7 +14,9 @@ export function verifyActivities({ clusters }: ClusterDependencies) {
       const whole: ReadsResult = { read: 0, failed: 0, failures: [] };
       for (const resource of resources) {
         const own = objects.filter((object) => object.resource === resource.name);
-        const part = await readObjects(apiServers, resource, own, cancellationSignal(), () => heartbeat());
+        const part = await beating((tell) =>
+          readObjects(apiServers, resource, own, cancellationSignal(), () => tell(undefined)),
+        );
         if (part.stopped) throw new CancelledFailure('asked to stop');
         whole.read += part.read;
         whole.failed += part.failed;
@@ -25,11 +28,13 @@ export function verifyActivities({ clusters }: ClusterDependencies) {
     /** Reads a stretch of all objects of a resource through every API server. */
     async readAllChunk({ cluster, resource, cursor }: ReadAllInput): Promise<ReadsResult> {
       const { apiServers, etcd } = clusters.get(cluster);
-      const { cursor: next, ...part } = await readAllFrom(etcd, apiServers, resource, cursor, {
-        timeMs: CHUNK_MS,
-        signal: cancellationSignal(),
-        onProgress: (at) => heartbeat(at),
-      });
+      const { cursor: next, ...part } = await beating((tell) =>
+        readAllFrom(etcd, apiServers, resource, cursor, {
+          timeMs: CHUNK_MS,
+          signal: cancellationSignal(),
+          onProgress: tell,
+        }),
+      );
       return { ...part, ...(next === undefined ? {} : { cursor: next }) };
     },
   };

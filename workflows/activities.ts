@@ -25,9 +25,9 @@ export function about(summary: string): ActivityInterfaceFor<ClusterActivities> 
 
 export const cluster = about('all API servers');
 
-/** Short questions and single writes to the cluster that need no heartbeat of their own. */
+/** Single questions, each bounded by a deadline of its own: a worker that dies over one is missed soon without a heartbeat. */
 export const quick: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
-  startToCloseTimeout: '2m',
+  startToCloseTimeout: '45s',
   cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
   retry,
 });

@@ -2,7 +2,7 @@ import { sleep } from '@temporalio/workflow';
 import { judgeNodes, passed, type Check, type NodeFindings, type SilentNode } from '../src/plan/preflight.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { Migration } from '../src/spec/migration.ts';
-import { agentOf, quick } from './activities.ts';
+import { agentOf, cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
 import type { PreflightResult } from './types.ts';
 import type { ConfiguredName } from '../src/envelope/types.ts';
@@ -45,7 +45,7 @@ async function seenFromWorker(
 ): Promise<PreflightResult> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await quick.preflight({ migration, hashes });
+      return await cluster.preflight({ migration, hashes });
     } catch (error) {
       const { message, remedy = 'mend it and start again', retryable } = troubleOf(error);
       if (!retryable || attempt >= 3) {

@@ -36,7 +36,9 @@ export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
       }
     }),
   );
-  if (run.state.shards.some((shard) => !shard.done)) return;
+  // Interrupted: a rollback may have put the shards away already.
+  if (CancellationScope.current().consideredCancelled || run.state.shards.some((shard) => !shard.done))
+    return;
   finish(run, pass);
 }
 
