@@ -1,5 +1,4 @@
 import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@temporalio/workflow';
-import { defineSearchAttributeKey } from '@temporalio/common';
 import ms, { type StringValue } from 'ms';
 import type { ProviderRef } from '../src/encryption-config/types.ts';
 import { admit, parseMessage, type Message, type MessageKind, type Verdict } from '../src/plan/messages.ts';
@@ -10,14 +9,12 @@ import { sourceOf, targetOf } from '../src/plan/sides.ts';
 import type { Acknowledgement } from './messages.ts';
 import { renderDetails } from './details.ts';
 import { progressOf } from './progress-of.ts';
+import { KEYFERRY_PHASE } from './search-attributes.ts';
 import type { MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
 
 const MAX_TIMELINE = 200;
 /** A verification older than this is made again before cutover. */
 const FRESH_MS = 5 * 60_000;
-
-const PHASE = defineSearchAttributeKey('KeyferryPhase', 'KEYWORD');
-const CLUSTER = defineSearchAttributeKey('KeyferryCluster', 'KEYWORD');
 
 /**
  * What a migration knows, how it changes by events and messages, and what it tells. Decisions are src/plan's; effects
@@ -249,10 +246,7 @@ export class MigrationRun {
   #enter(phase: string): void {
     this.note({ actor: 'keyferry', verified: true, what: `phase ${phase}`, reason: this.step().reason });
     if (!this.input.searchAttributes) return;
-    upsertSearchAttributes([
-      { key: PHASE, value: phase },
-      { key: CLUSTER, value: this.spec.cluster.name },
-    ]);
+    upsertSearchAttributes([{ key: KEYFERRY_PHASE, value: phase }]);
   }
 
   /** Milliseconds after the writer changed within which a value that was sealed before may still land. */

@@ -6,6 +6,7 @@ import { print } from '../output.ts';
 import { hasSearchAttributes } from '../search-attributes.ts';
 import { migrationId, withTemporal } from '../temporal.ts';
 import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
+import { KEYFERRY_CLUSTER, KEYFERRY_PHASE } from '../../../workflows/search-attributes.ts';
 import type { migration as migrationWorkflow } from '../../../workflows/migration.ts';
 
 export function startCommand(): Command {
@@ -18,13 +19,20 @@ export function startCommand(): Command {
     const migration = readMigration(options.file);
     const workflowId = await migrationId(migration.spec.cluster);
     await withTemporal(options, async (client) => {
+      const searchAttributes = await hasSearchAttributes(client, options.temporalNamespace);
       try {
         const handle = await client.workflow.start<typeof migrationWorkflow>('migration', {
           workflowId,
           taskQueue: options.taskQueue,
-          args: [
-            { migration, searchAttributes: await hasSearchAttributes(client, options.temporalNamespace) },
-          ],
+          args: [{ migration, searchAttributes }],
+          ...(searchAttributes
+            ? {
+                typedSearchAttributes: [
+                  { key: KEYFERRY_PHASE, value: 'preflight' },
+                  { key: KEYFERRY_CLUSTER, value: migration.spec.cluster.name },
+                ],
+              }
+            : {}),
           workflowIdConflictPolicy: 'FAIL',
           memo: { migration: migration.metadata.name, cluster: migration.spec.cluster.name },
           staticSummary: `${migration.metadata.name} on ${migration.spec.cluster.name}`,
