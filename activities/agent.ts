@@ -61,7 +61,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         const { text, hash } = await readConfigurationFile(input.file);
         findings.hash = hash;
         findings.normalizedHash = normalizedHash(text, node);
-        const configuration = parseEncryptionConfiguration(text);
+        const configuration = parseEncryptionConfiguration(text, { kmsV1: true });
         findings.providers = input.resources.map((resource) => ({
           resource,
           providers: providersFor(configuration, resource),
@@ -163,7 +163,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         );
       } catch (error) {
         throw new KeyferryError('RestartFailed', `the restart command on ${node} failed: ${exitOf(error)}`, {
-          remedy: `see the agent's log on ${node}; keyferry tries again`,
+          remedy: `run the agent's --restart-command by hand on ${node}: keyferry doesn't keep what it prints; it tries again`,
           retryable: true,
           cause: error,
         });

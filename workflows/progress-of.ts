@@ -52,7 +52,7 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
     refusals: state.refusals,
     census: (state.census ?? state.before)?.rows ?? [],
     checks: state.checks,
-    ...(state.reads === undefined ? {} : { reads: { read: state.reads.read, failed: state.reads.failed } }),
+    ...(state.reads === undefined ? {} : { reads: state.reads }),
     startedAt: state.startedAt,
     ...(state.finishedAt === undefined ? {} : { finishedAt: state.finishedAt }),
     nextSteps: nextSteps(seen),

@@ -19,7 +19,6 @@ import { statusCommand } from './commands/status.ts';
 const program = new Command('keyferry')
   .description("Moves a Kubernetes control plane's encryption at rest from one key provider to another.")
   .version(version())
-  .showHelpAfterError('(run with --help for usage)')
   .addHelpText(
     'after',
     `
@@ -31,8 +30,7 @@ Exit codes:
   69  Temporal, the cluster or a file could not be reached
   70  a defect in keyferry
   77  refused: a gate is closed, or the cluster is being migrated already`,
-  )
-  .exitOverride((error) => process.exit(error.exitCode === 0 ? ExitCode.ok : ExitCode.usage));
+  );
 
 program.commandsGroup('Before:');
 for (const command of [
@@ -59,8 +57,17 @@ for (const command of [workerCommand(), agentCommand(), pluginCommand()]) progra
 program.commandsGroup('Trying it out:');
 for (const command of [demoCommand(), labCommand()]) program.addCommand(command);
 
+leaveWithUsage(program);
+
 try {
   await program.parseAsync();
 } catch (error) {
   process.exitCode = reportError(error, process.argv.includes('--json'));
+}
+
+/** Wrong arguments leave with their own code, in every command: a script must tell a typo from a "no". */
+function leaveWithUsage(command: Command): void {
+  command.exitOverride((error) => process.exit(error.exitCode === 0 ? ExitCode.ok : ExitCode.usage));
+  command.showHelpAfterError('(run with --help for usage)');
+  command.commands.forEach(leaveWithUsage);
 }

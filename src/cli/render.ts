@@ -1,3 +1,5 @@
+import type { ReadFailure } from '../census/reads.ts';
+import type { Refusal } from '../rewrite/engine.ts';
 import type { Progress } from '../plan/progress.ts';
 import type { Look } from './look.ts';
 import { columns } from './output.ts';
@@ -29,7 +31,8 @@ export function renderLook(view: Look, now: number): string {
     ...list('stalled', progress.shards.stalled),
     ...list('trouble', view.troubles),
     ...failedChecks(progress),
-    ...refusals(progress),
+    ...refused(progress.refusals),
+    ...unreadable(progress.reads?.failures ?? []),
     ...list('next', progress.nextSteps),
   ].join('\n');
 }
@@ -83,17 +86,24 @@ function failedChecks({ checks }: Progress): string[] {
     ]);
 }
 
-function refusals({ refusals: all, rewrite }: Progress): string[] {
-  if (all.length === 0) return [];
-  return [
-    `refused  ${rewrite.refused} objects, of which:`,
-    ...all
-      .slice(0, 10)
-      .map(
-        (one) =>
-          `         ${one.resource} ${[one.namespace, one.name].filter((part) => part !== undefined).join('/')}: ${one.status} ${one.reason}`,
-      ),
-  ];
+/** Objects that an API server could not read, each with which server and what it answered. */
+export function unreadable(failures: readonly ReadFailure[]): string[] {
+  return list(
+    'unread',
+    failures.map((one) => `${objectName(one)}: ${one.apiServer} answered ${one.status}`),
+  );
+}
+
+/** Objects that refused to be rewritten, each with its reason. */
+export function refused(all: readonly Refusal[]): string[] {
+  return list(
+    'refused',
+    all.map((one) => `${objectName(one)}: ${one.status} ${one.reason}`),
+  );
+}
+
+function objectName(one: { resource: string; namespace?: string; name: string }): string {
+  return `${one.resource} ${[one.namespace, one.name].filter((part) => part !== undefined).join('/')}`;
 }
 
 function since({ waitingSince }: Progress, now: number): string {

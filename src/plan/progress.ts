@@ -1,3 +1,4 @@
+import type { ReadFailure } from '../census/reads.ts';
 import type { Observed, Phase, Step } from './transition.ts';
 import { decide } from './transition.ts';
 
@@ -33,7 +34,8 @@ export interface Progress {
   refusals: { resource: string; namespace?: string; name: string; status: number; reason: string }[];
   census: { resource: string; provider: string; key?: string; keyId?: string; count: number }[];
   checks: { name: string; outcome: string; detail: string; remedy?: string }[];
-  reads?: { read: number; failed: number };
+  /** Reads through the API servers; the first that failed by name. */
+  reads?: { read: number; failed: number; failures: ReadFailure[] };
   startedAt: number;
   finishedAt?: number;
   /** What can be done next, as commands. */

@@ -34,16 +34,20 @@ function command(
   update: UpdateDefinition<Acknowledgement, [unknown]>,
 ): Command {
   return withMessageOptions(
-    new Command(name).description(description).argument('[migration]', 'workflow id'),
+    new Command(name)
+      .description(description)
+      .argument('[migration]', 'workflow id; not needed where there is only one'),
   ).action(async (id: string | undefined, options: Options) => await send(id, update, {}, options));
 }
 
 function approve(): Command {
   return withMessageOptions(
     new Command('approve')
-      .description('open a gate: cutover or cleanup (the point of no return)')
+      .description(
+        "open a gate: cutover, or cleanup (the point of no return: the kept file with the source's key goes)",
+      )
       .argument('<gate>', 'cutover or cleanup')
-      .argument('[migration]', 'workflow id'),
+      .argument('[migration]', 'workflow id; not needed where there is only one'),
   ).action(
     async (gate: string, id: string | undefined, options: Options) =>
       await send(id, approveUpdate, { gate }, options),

@@ -3,7 +3,7 @@ import type { MigrationReport } from '../../../workflows/report.ts';
 import { progressQuery, timelineQuery } from '../../../workflows/messages.ts';
 import type { TimelineEntry } from '../../../workflows/types.ts';
 import { columns, print } from '../output.ts';
-import { renderLook } from '../render.ts';
+import { refused, renderLook, unreadable } from '../render.ts';
 import { findMigration, withTemporal } from '../temporal.ts';
 import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
 import { look } from '../look.ts';
@@ -48,7 +48,17 @@ function renderReport(report: MigrationReport): string {
     ...(report.after === undefined ? [] : ['', 'After:', renderCensus(report.after, report.target)]),
     ...(report.reads === undefined
       ? []
-      : ['', `${report.reads.read} reads through the API servers, ${report.reads.failed} failed.`]),
+      : [
+          '',
+          `${report.reads.read} reads through the API servers, ${report.reads.failed} failed.`,
+          ...unreadable(report.reads.failures),
+        ]),
+    '',
+    ...report.passes.map(
+      ({ side, pass, counts }) =>
+        `pass ${pass} towards the ${side}: ${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
+    ),
+    ...refused(report.refusals),
     '',
     renderTimeline(report.timeline),
   ].join('\n');
