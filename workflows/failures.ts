@@ -2,6 +2,7 @@ import {
   ActivityFailure,
   ApplicationFailure,
   ChildWorkflowFailure,
+  TemporalFailure,
   TimeoutFailure,
 } from '@temporalio/workflow';
 
@@ -17,6 +18,10 @@ export interface Trouble {
 export function troubleOf(error: unknown): Trouble {
   if (error instanceof ChildWorkflowFailure) return troubleOf(error.cause);
   if (error instanceof ApplicationFailure) return application(error);
+  // A child that was terminated, or that is still ending: no reason for a migration to end half-way.
+  if (error instanceof TemporalFailure && !(error instanceof ActivityFailure)) {
+    return { message: error.message, retryable: true };
+  }
   if (!(error instanceof ActivityFailure)) throw error;
   const { cause } = error;
   if (cause instanceof ApplicationFailure) return application(cause);

@@ -1,7 +1,7 @@
 import { defineQuery, defineSignal, defineUpdate } from '@temporalio/workflow';
 import type { PlanView } from '../src/plan/outline.ts';
 import type { Progress } from '../src/plan/progress.ts';
-import type { ShardReport, TimelineEntry } from './types.ts';
+import type { TimelineEntry } from './types.ts';
 
 /** What an update answers: that it was taken, and where that leaves the migration. */
 export interface Acknowledgement {
@@ -22,7 +22,7 @@ export const approveSignal = defineSignal<[unknown]>('approve');
 export const rollbackSignal = defineSignal<[unknown]>('rollback');
 
 /** From a shard to its migration. */
-export const shardReportSignal = defineSignal<[ShardReport]>('shardReport');
+export const shardReportSignal = defineSignal<[unknown]>('shardReport');
 
 export const progressQuery = defineQuery<Progress>('progress');
 export const planQuery = defineQuery<PlanView>('plan');

@@ -2,6 +2,7 @@ import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@t
 import ms, { type StringValue } from 'ms';
 import type { ProviderRef } from '../src/encryption-config/types.ts';
 import { admit, parseMessage, type Message, type MessageKind, type Verdict } from '../src/plan/messages.ts';
+import { NOTHING } from '../src/plan/counts.ts';
 import { withSample, type Progress } from '../src/plan/progress.ts';
 import { advance, initial, type PlanEvent } from '../src/plan/state.ts';
 import { decide, type Step } from '../src/plan/transition.ts';
@@ -209,7 +210,9 @@ export class MigrationRun {
     this.event({ kind: 'approved', gate });
   }
 
-  shardReported(report: ShardReport): void {
+  /** Anybody may send it anything: what isn't a report of one of the shards is passed over. */
+  shardReported(report: unknown): void {
+    if (!isShardReport(report)) return;
     const { stalled: _, ...shard } = this.state.shards[report.index] ?? { stalled: undefined };
     if (!('start' in shard)) return;
     const reported = {
@@ -257,4 +260,15 @@ export class MigrationRun {
 
 function sumOf(numbers: readonly number[]): number {
   return numbers.reduce((sum, one) => sum + one, 0);
+}
+
+function isShardReport(given: unknown): given is ShardReport {
+  const { index, counts, stalled } = (given ?? {}) as Record<string, unknown>;
+  return (
+    Number.isInteger(index) &&
+    (stalled === undefined || typeof stalled === 'string') &&
+    Object.keys(NOTHING).every((field) =>
+      Number.isFinite((counts as Record<string, unknown> | null | undefined)?.[field]),
+    )
+  );
 }

@@ -8,6 +8,7 @@ import {
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
 import { cluster, quick } from './activities.ts';
+import { together } from './together.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { rewriteShard } from './rewrite-shard.ts';
 import type { ShardResult, ShardState } from './types.ts';
@@ -28,7 +29,7 @@ export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
   const waiting = run.state.shards.flatMap((shard, index) => (shard.done ? [] : [index]));
   const atOnce = Math.min(run.spec.pace.shards, waiting.length);
   // Each of these walks one shard after another until none is left, or the pass is interrupted.
-  await Promise.all(
+  await together(
     Array.from({ length: atOnce }, async () => {
       for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
         if (CancellationScope.current().consideredCancelled) return;

@@ -5,6 +5,7 @@ import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { Step } from '../src/plan/transition.ts';
 import type { ApiServerSpec } from '../src/spec/migration.ts';
 import { about, agentOf, cluster, quick } from './activities.ts';
+import { together } from './together.ts';
 import { runCensus } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { preflight } from './preflight.ts';
@@ -89,7 +90,7 @@ async function arrange(
   servers: readonly string[],
 ): Promise<void> {
   for (const server of servers) run.event({ kind: 'editing', server, arrangement });
-  await Promise.all(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
+  await together(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
 }
 
 async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): Promise<void> {
@@ -112,7 +113,7 @@ async function converge(run: MigrationRun, servers: readonly string[]): Promise<
     else whys.set(name, why);
     run.waitFor(whys.size === 0 ? undefined : [...whys.values()].join('; '));
   };
-  await Promise.all(
+  await together(
     servers.map(async (name) => {
       const server = named(run, name);
       const view = run.state.seen.servers.find((one) => one.name === name);
@@ -145,9 +146,9 @@ async function load(
   if (await look(0)) return;
   if (restart && run.state.restarted[server.name] !== hash) {
     waitingFor(`${server.name} to restart`);
-    await agentOf(run.spec.cluster.name, nodeOf(server)).restartApiServer();
     // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
     run.patch({ restarted: { ...run.state.restarted, [server.name]: hash } });
+    await agentOf(run.spec.cluster.name, nodeOf(server)).restartApiServer();
   }
   await look(LOAD_WAIT_MS);
 }
@@ -231,7 +232,7 @@ async function cleanUp(run: MigrationRun): Promise<void> {
   const { spec, state } = run;
   const resources = canaryResources(run);
   await cluster.removeCanaries({ cluster: spec.cluster, namespace: spec.canary.namespace, resources });
-  await Promise.all(
+  await together(
     spec.cluster.apiServers.map(async (server) => {
       const node = nodeOf(server);
       const { file } = nodeFile(spec, node);

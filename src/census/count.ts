@@ -17,7 +17,8 @@ import {
 /** Bytes a page aims at: values go from 100 B to more than 1 MiB, and memory stays flat. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 const FIRST_PAGE = 64;
-const MAX_PAGE = 2_000;
+/** Times the 1.5 MiB of the largest value, a page stays below what one answer of etcd may hold. */
+const MAX_PAGE = 150;
 
 export interface CensusPart {
   tally: CensusTally;

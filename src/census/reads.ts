@@ -99,7 +99,7 @@ async function statusOf(
     path: `${objectPath(resource, object)}?includeObject=None`,
     headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' },
   });
-  if (response.status === 429 || response.status === 503) {
+  if ([401, 429, 502, 503, 504].includes(response.status)) {
     throw new KeyferryError('UnavailableApiServer', `${server.name} answered ${response.status} to a read`, {
       remedy: 'keyferry tries again; a lasting 429 with an empty watch cache means objects that no key opens',
       retryable: true,

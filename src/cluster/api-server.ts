@@ -148,7 +148,7 @@ function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig 
     const user = loaded.getCurrentUser();
     const base = loaded.getCurrentCluster();
     if (user === null || base === null)
-      throw new Error(`context "${loaded.getCurrentContext()}" has no cluster or no user`);
+      throw new KubeconfigIncomplete(`context "${loaded.getCurrentContext()}" has no cluster or no user`);
     const own = new KubeConfig();
     own.loadFromClusterAndUser(
       {
@@ -166,7 +166,7 @@ function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig 
   } catch (error) {
     throw new KeyferryError(
       'FileKubeconfig',
-      `kubeconfig ${file} can't be used for ${server.name}: ${messageOf(error)}`,
+      `kubeconfig ${file} can't be used for ${server.name}: ${kubeconfigTrouble(error)}`,
       {
         remedy: 'name a kubeconfig, a context and CA files that this machine can read',
         cause: error,
@@ -174,6 +174,16 @@ function kubeconfigFor(cluster: ClusterSpec, server: ApiServerSpec): KubeConfig 
     );
   }
 }
+
+/** A YAML parser quotes the lines around a mistake, and one of them may be a token: only places are told. */
+function kubeconfigTrouble(error: unknown): string {
+  const { code, mark } = error as { code?: string; mark?: { line?: number } };
+  if (mark !== undefined) return `it isn't YAML at line ${(mark.line ?? 0) + 1}`;
+  if (code !== undefined) return code;
+  return error instanceof KubeconfigIncomplete ? error.message : "it isn't a valid kubeconfig";
+}
+
+class KubeconfigIncomplete extends Error {}
 
 async function read(response: Dispatcher.ResponseData): Promise<ApiResponse> {
   const text = await response.body.text();

@@ -231,6 +231,11 @@ describe('towards the target', () => {
       'cutover: arrange a+b as target-writes',
     ],
     [
+      'paused, and over meanwhile => it is over',
+      { ...initial(['a'], 'Reload'), preflight: 'failed', held: 'paused by jo' },
+      'failed: finish',
+    ],
+    [
       'paused => nothing, in the phase it was in',
       seen(S, S, { held: 'paused by jo' }),
       'stage: hold, paused by jo',

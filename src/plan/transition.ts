@@ -91,13 +91,10 @@ export const MAX_PASSES = 3;
  * only after census and reads found nothing that needs it.
  */
 export function decide(seen: Observed): Step {
-  if (seen.held !== undefined)
-    return { kind: 'hold', phase: phaseOf({ ...seen, held: undefined }), reason: seen.held };
-  return seen.goal === 'target' ? towardsTarget(seen) : towardsSource(seen);
-}
-
-function phaseOf(seen: Observed): Phase {
-  return decide(seen).phase;
+  const step = seen.goal === 'target' ? towardsTarget(seen) : towardsSource(seen);
+  // What is over is over: a hold on top of it would be one that no message leads out of.
+  if (seen.held === undefined || step.kind === 'finish') return step;
+  return { kind: 'hold', phase: step.phase, reason: seen.held };
 }
 
 function towardsTarget(seen: Observed): Step {
