@@ -99,7 +99,7 @@ export class MigrationRun {
     this.tell();
   }
 
-  /** Runs a step that messages may interrupt. Returns once everything it started has answered. */
+  /** Runs a step that messages may interrupt. Returns once every writer it started has answered. */
   async interruptible(run: () => Promise<void>): Promise<void> {
     this.#scope = new CancellationScope();
     try {
