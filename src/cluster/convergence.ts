@@ -10,12 +10,25 @@ export interface LoadedConfiguration {
   kmsDetail: string;
   /** Files that it found changed and refused since it started. */
   failedReloads: number;
+  /** When its process started, in seconds since the epoch. */
+  startedAt: number;
+  /** `sha256:…` of its identity, which is the name of its Lease. */
+  identity?: string;
 }
 
-export type Convergence = { converged: true } | { converged: false; why: string };
+export type Convergence =
+  | { converged: true; startedAt: number }
+  | {
+      converged: false;
+      why: string;
+      /** Files that it found changed and refused since it started, as it does while any kms entry is unhealthy. */
+      failedReloads?: number;
+    };
 
-const HASH =
-  /^apiserver_encryption_config_controller_last_config_info\{[^}]*hash="(sha256:[0-9a-f]+)"[^}]*\} 1\b/m;
+const INFO = /^apiserver_encryption_config_controller_last_config_info\{([^}]*)\} 1\b/m;
+const HASH = /(?:^|,)hash="(sha256:[0-9a-f]+)"/;
+const IDENTITY = /(?:^|,)apiserver_id_hash="(sha256:[0-9a-f]+)"/;
+const STARTED = /^process_start_time_seconds ([0-9.e+]+)/m;
 const FAILED_RELOADS =
   /^apiserver_encryption_config_controller_automatic_reloads_total\{[^}]*status="failure"[^}]*\} ([0-9.e+]+)/m;
 
@@ -33,9 +46,13 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
     });
   }
   const trouble = await kmsTrouble(server);
-  const hash = HASH.exec(metrics.text)?.[1];
+  const labels = INFO.exec(metrics.text)?.[1] ?? '';
+  const hash = HASH.exec(labels)?.[1];
+  const identity = IDENTITY.exec(labels)?.[1];
   return {
     ...(hash === undefined ? {} : { hash }),
+    ...(identity === undefined ? {} : { identity }),
+    startedAt: Number(STARTED.exec(metrics.text)?.[1] ?? 0),
     kmsReady: trouble === undefined,
     kmsDetail: trouble ?? 'ok',
     failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
@@ -80,6 +97,7 @@ export async function checkConvergence(server: ApiServer, expectedHash: string):
     return {
       converged: false,
       why: `${server.name} still runs ${short(loaded.hash)}, not yet its file (${short(expectedHash)})${failed}`,
+      failedReloads: loaded.failedReloads,
     };
   }
   if (!loaded.kmsReady) {
@@ -88,7 +106,7 @@ export async function checkConvergence(server: ApiServer, expectedHash: string):
       why: `${server.name} has loaded the file, but its kms providers aren't ready: ${loaded.kmsDetail}`,
     };
   }
-  return { converged: true };
+  return { converged: true, startedAt: loaded.startedAt };
 }
 
 function short(hash: string): string {

@@ -1,0 +1,90 @@
+import { createHash } from 'node:crypto';
+import { KeyferryError } from '../errors.ts';
+import type { ClusterLook, ServerLook } from '../plan/watch.ts';
+import type { ApiServer } from './api-server.ts';
+import type { Cluster } from './cluster.ts';
+import { loadedConfiguration } from './convergence.ts';
+
+const LEASES =
+  '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io%2Fidentity%3Dkube-apiserver';
+
+/** The Lease by which an API server says that it lives. */
+interface IdentityLease {
+  name: string;
+  hostname: string;
+  /** Milliseconds since the epoch. */
+  renewedAt: number;
+  durationMs: number;
+}
+
+/**
+ * Looks at every API server of a cluster: which process runs, with which configuration, and whether there are others
+ * than those that are listed.
+ *
+ * A server that doesn't answer is told as silent: it seals nothing either. A Lease counts until it expires (an hour, if
+ * not told otherwise), for a process that was only stopped may go on.
+ *
+ * @param known - identities of listed servers from when they last answered
+ * @throws KeyferryError `UnavailableLeases`, retryable, when no API server shows the Leases; `RefusedMetrics`
+ */
+export async function lookAtServers(cluster: Cluster, known: readonly string[] = []): Promise<ClusterLook> {
+  const servers = await Promise.all(cluster.apiServers.map((server) => lookAt(server)));
+  const listed = new Set([...known, ...servers.map(({ identity }) => identity)]);
+  const now = Date.now();
+  const strangers = (await identityLeases(cluster)).filter(
+    (lease) => lease.renewedAt + lease.durationMs > now && !listed.has(identityOf(lease)),
+  );
+  return { servers, strangers: strangers.map(({ name, hostname }) => `${hostname} (Lease ${name})`).sort() };
+}
+
+async function lookAt(server: ApiServer): Promise<ServerLook> {
+  try {
+    const { hash, startedAt, identity } = await loadedConfiguration(server);
+    return {
+      name: server.name,
+      startedAt,
+      ...(hash === undefined ? {} : { hash }),
+      ...(identity === undefined ? {} : { identity }),
+    };
+  } catch (error) {
+    if (!(error instanceof KeyferryError) || !error.retryable) throw error;
+    return { name: server.name, silent: error.message };
+  }
+}
+
+async function identityLeases(cluster: Cluster): Promise<IdentityLease[]> {
+  let last = '';
+  for (const server of cluster.apiServers) {
+    try {
+      const { status, body } = await server.request({ method: 'GET', path: LEASES, timeoutMs: 10_000 });
+      if (status === 200) return leasesIn(body);
+      last = `${server.name} answered ${status}`;
+      if (status === 403) break;
+    } catch (error) {
+      if (!(error instanceof KeyferryError)) throw error;
+      last = error.message;
+    }
+  }
+  throw new KeyferryError('UnavailableLeases', `the Leases of the API servers can't be listed: ${last}`, {
+    remedy: "let the kubeconfig's user list leases in kube-system (deploy/rbac.yaml)",
+    retryable: true,
+  });
+}
+
+function leasesIn(body: unknown): IdentityLease[] {
+  interface Lease {
+    metadata: { name: string; labels?: Record<string, string> };
+    spec?: { renewTime?: string; leaseDurationSeconds?: number };
+  }
+  return (body as { items: Lease[] }).items.map(({ metadata, spec }) => ({
+    name: metadata.name,
+    hostname: metadata.labels?.['kubernetes.io/hostname'] ?? metadata.name,
+    renewedAt: Date.parse(spec?.renewTime ?? ''),
+    durationMs: (spec?.leaseDurationSeconds ?? 3600) * 1000,
+  }));
+}
+
+/** As kube-apiserver shows its identity in the labels of its metrics: the Lease's name, hashed. */
+function identityOf(lease: IdentityLease): string {
+  return `sha256:${createHash('sha256').update(lease.name).digest('hex')}`;
+}
