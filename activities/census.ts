@@ -18,12 +18,14 @@ export function censusActivities({ clusters }: ClusterDependencies) {
       target,
       names,
       sampleEvery,
+      sinceRevision,
     }: CensusChunkInput): Promise<CensusChunkResult> {
       const { etcd } = clusters.get(cluster);
       const part = await beating((tell) =>
         countFrom(etcd, resource, cursor, target, compileNames(names), {
           timeMs: CHUNK_MS,
           sampleEvery,
+          ...(sinceRevision === undefined ? {} : { sinceRevision }),
           signal: cancellationSignal(),
           onProgress: tell,
         }),

@@ -108,6 +108,8 @@ export interface CensusChunkInput {
   names: ConfiguredName[];
   /** One object of so many goes into the sample; 0 for none. */
   sampleEvery: number;
+  /** Only objects that were written at this revision of etcd or later. */
+  sinceRevision?: number;
 }
 
 export interface CensusChunkResult {
@@ -221,6 +223,8 @@ export interface CensusInput {
   target: ProviderRef;
   names: ConfiguredName[];
   sampleEvery: number;
+  /** Only objects that were written at this revision of etcd or later: a delta census. */
+  sinceRevision?: number;
 }
 
 export interface MigrationInput {

@@ -19,6 +19,8 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 const FIRST_PAGE = 64;
 /** Times the 1.5 MiB of the largest value, a page stays below what one answer of etcd may hold. */
 const MAX_PAGE = 150;
+/** Keys that are looked through at once for those that changed. */
+const WINDOW = 2_000;
 
 export interface CensusPart {
   tally: CensusTally;
@@ -30,7 +32,8 @@ export interface CensusPart {
  * Counts what the objects of one resource are encrypted with, as etcd has them, from a cursor on.
  *
  * @param options - `timeMs`: milliseconds after which no new page is begun; `sampleEvery`: one object of so many goes
- * into the sample, 0 for none; `onProgress`: called after each page
+ * into the sample, 0 for none; `sinceRevision`: only objects written at this revision of etcd or later; `onProgress`:
+ * called after each page
  */
 export async function countFrom(
   etcd: EtcdClient,
@@ -41,29 +44,85 @@ export async function countFrom(
   options: {
     timeMs: number;
     sampleEvery: number;
+    sinceRevision?: number;
     signal: AbortSignal;
     onProgress: (objects: number) => void;
   },
 ): Promise<CensusPart> {
   const deadline = Date.now() + options.timeMs;
+  const { sinceRevision } = options;
+  const start = cursor ?? resource.etcdPrefix;
   const end = endOfPrefix(resource.etcdPrefix);
   const counter = new Counter(resource, target, names, options.sampleEvery);
-  let start: string | undefined = cursor ?? resource.etcdPrefix;
-  let limit = FIRST_PAGE;
-
-  while (start !== undefined) {
-    const page = await etcd.range({ start, end, limit });
+  const pages =
+    sinceRevision === undefined ? pagesOf(etcd, start, end) : changedPages(etcd, start, end, sinceRevision);
+  for await (const page of pages) {
     counter.add(page.entries, page.revision);
     options.onProgress(counter.tally.objects);
-    const last = page.entries.at(-1);
-    start = page.more && last !== undefined ? after(last.key) : undefined;
-    if (options.signal.aborted || Date.now() >= deadline) break;
-    const bytes = page.entries.reduce((sum, entry) => sum + entry.value.length, 0);
-    limit = Math.round(
-      Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * page.entries.length) / Math.max(1, bytes))),
-    );
+    if (options.signal.aborted || Date.now() >= deadline) {
+      return { tally: counter.finish(), cursor: page.next };
+    }
   }
-  return { tally: counter.finish(), cursor: start };
+  return { tally: counter.finish(), cursor: undefined };
+}
+
+interface Page {
+  entries: EtcdEntry[];
+  /** A revision of etcd at which nothing was passed over yet. */
+  revision: number;
+  /** Where the next page begins; undefined after the last one. */
+  next: string | undefined;
+}
+
+/** The values of a range, or those of them that were written at a revision or later. */
+async function* pagesOf(
+  etcd: EtcdClient,
+  start: string,
+  end: string,
+  minModRevision?: number,
+): AsyncGenerator<Page> {
+  let limit = FIRST_PAGE;
+  for (let at: string | undefined = start; at !== undefined;) {
+    const { entries, more, revision } = await etcd.range({
+      start: at,
+      end,
+      limit,
+      ...(minModRevision === undefined ? {} : { minModRevision }),
+    });
+    const last = entries.at(-1);
+    at = more && last !== undefined ? after(last.key) : undefined;
+    yield { entries, revision, next: at };
+    const bytes = entries.reduce((sum, entry) => sum + entry.value.length, 0);
+    limit = Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * entries.length) / Math.max(1, bytes))));
+  }
+}
+
+/**
+ * Finds what changed by looking through windows of keys, and reads the values in between: asked for changes at once, etcd
+ * would load every object of the resource for each page.
+ */
+async function* changedPages(
+  etcd: EtcdClient,
+  start: string,
+  end: string,
+  sinceRevision: number,
+): AsyncGenerator<Page> {
+  for (let at: string | undefined = start; at !== undefined;) {
+    const { entries, more, revision } = await etcd.range({ start: at, end, limit: WINDOW, keysOnly: true });
+    const last = entries.at(-1);
+    at = more && last !== undefined ? after(last.key) : undefined;
+    const changed = entries.filter((entry) => entry.modRevision >= sinceRevision);
+    const [first] = changed;
+    if (first === undefined) {
+      yield { entries: [], revision, next: at };
+      continue;
+    }
+    const changedEnd = after(changed.at(-1)?.key ?? first.key);
+    for await (const page of pagesOf(etcd, first.key, changedEnd, sinceRevision)) {
+      // The window's revision: what changed around these values since it was read is not among them.
+      yield { entries: page.entries, revision, next: page.next ?? at };
+    }
+  }
 }
 
 class Counter {

@@ -30,6 +30,11 @@ export interface RangeQuery {
   end: string;
   limit: number;
   keysOnly?: boolean;
+  /**
+   * Only keys that were written at this revision or later; compacted or not, for what is asked is the newest revision.
+   * etcd loads the whole range to answer, and only then counts the limit (its executeRange): keep the range short.
+   */
+  minModRevision?: number;
 }
 
 /** etcd behind the API servers, with deadlines; keys are text, as kube-apiserver's are. */
@@ -62,6 +67,7 @@ export class EtcdClient {
         range_end: Buffer.from(query.end),
         limit: query.limit,
         keys_only: query.keysOnly ?? false,
+        ...(query.minModRevision === undefined ? {} : { min_mod_revision: query.minModRevision }),
       }),
     );
     return {

@@ -1,0 +1,101 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { countFrom } from '../../src/census/count.ts';
+import { type Resource } from '../../src/cluster/resources.ts';
+import { compileNames } from '../../src/envelope/header.ts';
+import { addTally, emptyTally, type CensusTally } from '../../src/plan/tally.ts';
+import { CleanUp } from '../support/clean-up.ts';
+import { EtcdAlone } from '../support/etcd-alone.ts';
+
+jest.setTimeout(120_000);
+
+const secrets: Resource = {
+  name: 'secrets',
+  apiPath: '/api/v1',
+  apiVersion: 'v1',
+  kind: 'Secret',
+  plural: 'secrets',
+  namespaced: true,
+  etcdPrefix: '/registry/secrets/',
+};
+const sealed = (key: string): Buffer =>
+  Buffer.concat([Buffer.from(`k8s:enc:aescbc:v1:${key}:`), Buffer.alloc(48)]);
+const OLD = sealed('key1');
+const NEW = sealed('key2');
+
+const names = (from: number, to: number): string[] =>
+  Array.from({ length: to - from }, (_, i) => `s${String(from + i).padStart(5, '0')}`);
+const keys = (of: readonly string[]): string[] => of.map((name) => `/registry/secrets/default/${name}`);
+
+describe('a delta census of an etcd with more keys than a window and more changes than a page', () => {
+  const cleanUp = new CleanUp();
+  let etcd: EtcdAlone;
+  let since: number;
+  // The first and the last key, one by one across windows, and a stretch of several pages that crosses from one window into the next.
+  const changed = [...new Set([...names(0, 1), ...names(1_700, 2_300), 's03000', 's04100', 's04999'])];
+
+  beforeAll(async () => {
+    etcd = cleanUp.keep(await EtcdAlone.up(), (up) => up.down());
+    await etcd.put(keys(names(0, 5_000)), OLD);
+    // Neighbours of the resource, and what was written before, are not its changes.
+    since = (await etcd.put(['/registry/secretsandmore/x', '/registry/configmaps/x'], NEW)) + 1;
+    await etcd.put(keys(changed), NEW);
+    await etcd.remove(keys(names(2_500, 2_510)));
+    await etcd.put(['/registry/secretsandmore/y', '/registry/configmaps/y'], NEW);
+  });
+
+  afterAll(() => cleanUp.run());
+
+  /** With no time at all, each page is a call of its own: the cursor is tried at every page. */
+  async function census(timeMs: number, sinceRevision?: number): Promise<CensusTally> {
+    let whole = emptyTally();
+    let cursor: string | undefined;
+    do {
+      const part = await countFrom(
+        etcd.client,
+        secrets,
+        cursor,
+        { type: 'aescbc', keyName: 'key1' },
+        compileNames([
+          { type: 'aescbc', keyName: 'key1' },
+          { type: 'aescbc', keyName: 'key2' },
+        ]),
+        {
+          timeMs,
+          sampleEvery: 1,
+          ...(sinceRevision === undefined ? {} : { sinceRevision }),
+          signal: new AbortController().signal,
+          onProgress: () => undefined,
+        },
+      );
+      whole = addTally(whole, part.tally);
+      cursor = part.cursor;
+    } while (cursor !== undefined);
+    return whole;
+  }
+
+  const sampled = (tally: CensusTally): string[] => tally.sample.map(({ name }) => name);
+
+  test.each([0, 60_000])('counts each changed object once, with chunks of %s ms', async (timeMs) => {
+    const tally = await census(timeMs, since);
+    expect(sampled(tally)).toEqual(changed);
+    expect(tally).toMatchObject({ objects: changed.length, inTarget: 0 });
+    expect(tally.revision).toBeGreaterThan(since);
+  });
+
+  test('counts nothing where nothing has changed since', async () => {
+    const { revision } = await census(60_000);
+    expect(await census(0, revision + 1)).toMatchObject({ objects: 0, rows: [], revision });
+  });
+
+  test('of everything is a census', async () => {
+    const [all, delta] = [await census(0), await census(0, 1)];
+    expect(delta).toEqual(all);
+    expect(all).toMatchObject({ objects: 4_990, inTarget: 4_990 - changed.length });
+  });
+
+  test('finds what changed since a revision that is compacted away', async () => {
+    await etcd.compact((await etcd.client.count('a', 'b')).revision);
+    expect(await etcd.client.compactedPast(since)).toBe(true);
+    expect(sampled(await census(0, since))).toEqual(changed);
+  });
+});
