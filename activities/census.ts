@@ -1,6 +1,7 @@
 import { cancellationSignal } from '@temporalio/activity';
 import { countFrom } from '../src/census/count.ts';
 import { compileNames } from '../src/envelope/header.ts';
+import { waivedValues } from '../src/plan/waivers.ts';
 import type { CensusChunkInput, CensusChunkResult } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
@@ -19,6 +20,7 @@ export function censusActivities({ clusters }: ClusterDependencies) {
       names,
       sampleEvery,
       sinceRevision,
+      waived = [],
     }: CensusChunkInput): Promise<CensusChunkResult> {
       const { etcd } = clusters.get(cluster);
       const part = await beating((tell) =>
@@ -26,6 +28,7 @@ export function censusActivities({ clusters }: ClusterDependencies) {
           timeMs: CHUNK_MS,
           sampleEvery,
           ...(sinceRevision === undefined ? {} : { sinceRevision }),
+          waived: waivedValues(waived),
           signal: cancellationSignal(),
           onProgress: tell,
         }),

@@ -18,6 +18,7 @@ export async function census(input: CensusInput): Promise<CensusTally> {
         target: input.target,
         names: input.names,
         sampleEvery: input.sampleEvery,
+        ...(input.waived === undefined ? {} : { waived: input.waived }),
         ...(input.sinceRevision === undefined ? {} : { sinceRevision: input.sinceRevision }),
       });
       whole = addTally(whole, chunk.tally);

@@ -24,7 +24,10 @@ export function renderDetails(progress: Progress): string {
     ...(progress.refusals.length > 0 ? ['', `${rewrite.refused} objects refused, the first ones:`] : []),
     ...progress.refusals
       .slice(0, 10)
-      .map((one) => `- ${[one.namespace, one.name].filter(Boolean).join('/')}: ${one.status} ${one.reason}`),
+      .map(
+        (one) =>
+          `- ${[one.namespace, one.name].filter(Boolean).join('/')}: ${one.status} ${one.reason} (${one.remedy})`,
+      ),
     '',
     'Next:',
     '',

@@ -2,6 +2,7 @@ import { CancellationScope, setCurrentDetails, upsertSearchAttributes } from '@t
 import ms, { type StringValue } from 'ms';
 import type { ProviderRef } from '../src/encryption-config/types.ts';
 import { admit, parseMessage, type Message, type MessageKind, type Verdict } from '../src/plan/messages.ts';
+import { refusing, waiverOf } from '../src/plan/waivers.ts';
 import { NOTHING } from '../src/plan/counts.ts';
 import { withSample, type Progress } from '../src/plan/progress.ts';
 import { advance, initial, type PlanEvent } from '../src/plan/state.ts';
@@ -31,7 +32,7 @@ export class MigrationRun {
   constructor(input: MigrationInput, id: string, now: number) {
     this.input = input;
     const { spec } = input.migration;
-    this.state = input.state ?? {
+    const fresh: MigrationState = {
       id,
       seen: initial(
         spec.cluster.apiServers.map((server) => server.name),
@@ -48,12 +49,15 @@ export class MigrationRun {
       shards: [],
       passes: [],
       refusals: [],
+      waivers: [],
       rewrittenAt: 0,
       stopping: false,
       rate: [],
       timeline: [{ at: now, actor: 'keyferry', verified: true, what: 'started' }],
       startedAt: now,
     };
+    // A run of an older version may hand over a state without what is new.
+    this.state = { ...fresh, ...input.state };
   }
 
   get spec() {
@@ -165,15 +169,14 @@ export class MigrationRun {
   #judge(kind: MessageKind, raw: unknown): Verdict<Message> {
     const parsed = parseMessage(kind, raw);
     if (!parsed.ok) return parsed;
-    const admitted = admit(kind, parsed.value, this.state.seen);
+    const admitted = admit(kind, parsed.value, this.state.seen, refusing(this.state));
     return admitted.ok ? parsed : admitted;
   }
 
   #obey(kind: MessageKind, message: Message, verified: boolean): void {
     // What was waited for before the message isn't any more.
     this.waitFor(undefined);
-    const what =
-      kind === 'approve' ? `approved ${message.gate ?? ''}` : kind === 'rollback' ? 'rollback' : `${kind}d`;
+    const what = whatWas(kind, message);
     this.note({
       actor: message.actor,
       verified,
@@ -198,6 +201,11 @@ export class MigrationRun {
         this.event({ kind: 'turned', goal: 'source' });
         this.#scope?.cancel();
         break;
+      case 'waive': {
+        const waiver = waiverOf(this.state, message, verified, Date.now());
+        this.patch({ waivers: [...this.state.waivers, waiver] });
+        break;
+      }
     }
     // Whoever asks next is told what is done now, not what was waited for before.
     this.waitFor(undefined);
@@ -255,6 +263,20 @@ export class MigrationRun {
   /** Milliseconds after the writer changed within which a value that was sealed before may still land. */
   get lateWriteMs(): number {
     return ms(this.spec.cluster.requestTimeout as StringValue) + 10_000;
+  }
+}
+
+function whatWas(kind: MessageKind, message: Message): string {
+  switch (kind) {
+    case 'approve':
+      return `approved ${message.gate ?? ''}`;
+    case 'waive':
+      return `asked to waive ${message.object ?? ''}`;
+    case 'rollback':
+      return kind;
+    case 'pause':
+    case 'resume':
+      return `${kind}d`;
   }
 }
 

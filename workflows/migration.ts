@@ -110,6 +110,7 @@ function listen(run: MigrationRun): void {
     ['resume', messages.resumeUpdate, messages.resumeSignal],
     ['approve', messages.approveUpdate, messages.approveSignal],
     ['rollback', messages.rollbackUpdate, messages.rollbackSignal],
+    ['waive', messages.waiveUpdate, messages.waiveSignal],
   ];
   for (const [kind, update, signal] of kinds) {
     setHandler(update, (raw) => run.update(kind, raw), { validator: (raw) => run.validate(kind, raw) });

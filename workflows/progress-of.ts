@@ -50,6 +50,7 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
       ],
     },
     refusals: state.refusals,
+    waivers: state.waivers,
     census: (state.census ?? state.before)?.rows ?? [],
     checks: state.checks,
     ...(state.reads === undefined ? {} : { reads: state.reads }),

@@ -1,6 +1,14 @@
 import { refText } from '../src/plan/sides.ts';
 import type { MigrationRun } from './migration-run.ts';
-import type { CensusTally, Check, MigrationState, ReadsResult, Refusal, TimelineEntry } from './types.ts';
+import type {
+  CensusTally,
+  Check,
+  MigrationState,
+  ReadsResult,
+  Refusal,
+  TimelineEntry,
+  Waiver,
+} from './types.ts';
 
 /** How a migration ended, and what proves it. Names, counts and hashes only. */
 export interface MigrationReport {
@@ -19,6 +27,8 @@ export interface MigrationReport {
   reads?: ReadsResult;
   passes: MigrationState['passes'];
   refusals: Refusal[];
+  /** What was left behind, for no API server could read it: who gave it up, and why. */
+  waivers: Waiver[];
   timeline: TimelineEntry[];
 }
 
@@ -43,6 +53,7 @@ export function reportOf(
     ...(state.reads === undefined ? {} : { reads: state.reads }),
     passes: state.passes,
     refusals: state.refusals,
+    waivers: state.waivers,
     timeline: state.timeline,
   };
 }

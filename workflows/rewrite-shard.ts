@@ -51,6 +51,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
         resource: input.resource,
         range: { ...input.range, start: cursor },
         limits: input.limits,
+        ...(input.waived === undefined ? {} : { waived: input.waived }),
       });
       cursor = chunk.cursor;
       counts = sum(counts, chunk.counts);

@@ -11,6 +11,7 @@ import { cluster, quick } from './activities.ts';
 import { together } from './together.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { rewriteShard } from './rewrite-shard.ts';
+import { waivedBy } from './waivers.ts';
 import type { ShardResult, ShardState } from './types.ts';
 
 /** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
@@ -85,6 +86,7 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<v
         reportEvery: reportEvery(run.state.shards.length, shard.objects),
         counts: shard.counts,
         refusals: [],
+        ...waivedBy(run),
       },
     ],
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -6,6 +6,7 @@ import {
 } from '@temporalio/workflow';
 import { census } from './census.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { waivedBy } from './waivers.ts';
 import type { CensusTally } from './types.ts';
 
 /** Takes a census of everything the migration is about, in a workflow of its own. */
@@ -24,6 +25,7 @@ export async function runCensus(run: MigrationRun): Promise<CensusTally> {
         target: run.target,
         names: state.names,
         sampleEvery,
+        ...waivedBy(run),
       },
     ],
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -11,6 +11,7 @@ import type { MigrationRun } from './migration-run.ts';
 import { preflight } from './preflight.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
+import { checkWaivers, waivedBy } from './waivers.ts';
 import type { CensusTally, ReadsResult } from './types.ts';
 
 /** Milliseconds that one look at an API server waits for it to take up its file. */
@@ -165,6 +166,7 @@ async function settle(run: MigrationRun): Promise<void> {
 }
 
 async function takeCensus(run: MigrationRun): Promise<void> {
+  await checkWaivers(run);
   const tally = await runCensus(run);
   const outside =
     run.state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
@@ -195,6 +197,7 @@ async function proveReads(run: MigrationRun): Promise<void> {
           cluster: spec.cluster,
           resource,
           ...(cursor === undefined ? {} : { cursor }),
+          ...waivedBy(run),
         });
         add(part);
         cursor = part.cursor;

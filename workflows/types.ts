@@ -10,6 +10,7 @@ import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
 import type { ChunkCounts } from '../src/plan/counts.ts';
 import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
+import type { WaivedValue, Waiver } from '../src/plan/waivers.ts';
 import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
 
 export type {
@@ -28,6 +29,8 @@ export type {
   ReadFailure,
   Refusal,
   Resource,
+  WaivedValue,
+  Waiver,
 };
 
 // --- activities of the cluster -------------------------------------------------------------------------------------
@@ -98,6 +101,8 @@ export interface RewriteChunkInput {
   resource: Resource;
   range: KeyRange;
   limits: ChunkLimits;
+  /** Values that are left as they are; absent where there are none. */
+  waived?: WaivedValue[];
 }
 
 export interface CensusChunkInput {
@@ -110,6 +115,8 @@ export interface CensusChunkInput {
   sampleEvery: number;
   /** Only objects that were written at this revision of etcd or later. */
   sinceRevision?: number;
+  /** Values that are counted apart; absent where there are none. */
+  waived?: WaivedValue[];
 }
 
 export interface CensusChunkResult {
@@ -127,6 +134,8 @@ export interface ReadAllInput {
   cluster: ClusterSpec;
   resource: Resource;
   cursor?: string;
+  /** Values that aren't read; absent where there are none. */
+  waived?: WaivedValue[];
 }
 
 export interface ReadsResult {
@@ -201,6 +210,7 @@ export interface ShardInput {
   reportEvery: number;
   counts: ChunkCounts;
   refusals: Refusal[];
+  waived?: WaivedValue[];
 }
 
 export interface ShardResult {
@@ -225,6 +235,8 @@ export interface CensusInput {
   sampleEvery: number;
   /** Only objects that were written at this revision of etcd or later: a delta census. */
   sinceRevision?: number;
+  /** Values that are counted apart; absent where there are none. */
+  waived?: WaivedValue[];
 }
 
 export interface MigrationInput {
@@ -279,6 +291,8 @@ export interface MigrationState {
   shards: ShardState[];
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
   refusals: Refusal[];
+  /** Objects that persons gave up; those with a proof are left out of rewriting, census and reads. */
+  waivers: Waiver[];
   /** etcd's revision at the end of the last rewriting. */
   rewrittenAt: number;
   /** When the present writer was proven on all API servers. */

@@ -32,8 +32,8 @@ export interface CensusPart {
  * Counts what the objects of one resource are encrypted with, as etcd has them, from a cursor on.
  *
  * @param options - `timeMs`: milliseconds after which no new page is begun; `sampleEvery`: one object of so many goes
- * into the sample, 0 for none; `sinceRevision`: only objects written at this revision of etcd or later; `onProgress`:
- * called after each page
+ * into the sample, 0 for none; `sinceRevision`: only objects written at this revision of etcd or later; `waived`: by key,
+ * the revision of values that are counted apart; `onProgress`: called after each page
  */
 export async function countFrom(
   etcd: EtcdClient,
@@ -45,6 +45,7 @@ export async function countFrom(
     timeMs: number;
     sampleEvery: number;
     sinceRevision?: number;
+    waived?: ReadonlyMap<string, number>;
     signal: AbortSignal;
     onProgress: (objects: number) => void;
   },
@@ -53,7 +54,7 @@ export async function countFrom(
   const { sinceRevision } = options;
   const start = cursor ?? resource.etcdPrefix;
   const end = endOfPrefix(resource.etcdPrefix);
-  const counter = new Counter(resource, target, names, options.sampleEvery);
+  const counter = new Counter(resource, target, names, options);
   const pages =
     sinceRevision === undefined ? pagesOf(etcd, start, end) : changedPages(etcd, start, end, sinceRevision);
   for await (const page of pages) {
@@ -131,14 +132,21 @@ class Counter {
   readonly #target: EnvelopeTarget;
   readonly #names: CompiledNames;
   readonly #sampleEvery: number;
+  readonly #waived: ReadonlyMap<string, number> | undefined;
   readonly #rows = new Map<string, CensusRow>();
   readonly #deks = new Set<string>();
 
-  constructor(resource: Resource, target: EnvelopeTarget, names: CompiledNames, sampleEvery: number) {
+  constructor(
+    resource: Resource,
+    target: EnvelopeTarget,
+    names: CompiledNames,
+    { sampleEvery, waived }: { sampleEvery: number; waived?: ReadonlyMap<string, number> },
+  ) {
     this.#resource = resource;
     this.#target = target;
     this.#names = names;
     this.#sampleEvery = sampleEvery;
+    this.#waived = waived;
   }
 
   add(entries: readonly EtcdEntry[], revision: number): void {
@@ -153,6 +161,10 @@ class Counter {
 
   #one(entry: EtcdEntry): void {
     const { tally } = this;
+    if (this.#waived?.get(entry.key) === entry.modRevision) {
+      tally.waived += 1;
+      return;
+    }
     const header = parseHeader(entry.value, this.#names);
     const name = (): ObjectName => ({
       resource: this.#resource.name,

@@ -1,5 +1,6 @@
-import type { ApiServer } from '../cluster/api-server.ts';
+import type { ApiResponse, ApiServer } from '../cluster/api-server.ts';
 import { after, endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
+import { explain, isPassing, type Explanation } from '../cluster/refusal.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
 import { MAX_EXAMPLES, type ObjectName } from '../plan/tally.ts';
@@ -8,7 +9,7 @@ const CONCURRENCY = 16;
 const PAGE = 500;
 
 /** An object that an API server could not read, and what it answered. */
-export interface ReadFailure extends ObjectName {
+export interface ReadFailure extends ObjectName, Explanation {
   apiServer: string;
   status: number;
 }
@@ -41,14 +42,16 @@ export async function readObjects(
     await Promise.all(
       servers.flatMap((server) =>
         batch.map(async (object) => {
-          const status = await statusOf(server, resource, object);
+          const response = await readOne(server, resource, object);
+          const { status } = response;
           // Deleted since it was listed: there is nothing left to read.
           if (status === 404) return;
           part.read += 1;
           if (status === 200) return;
           part.failed += 1;
           if (part.failures.length >= MAX_EXAMPLES) return;
-          part.failures.push({ resource: resource.name, ...object, apiServer: server.name, status });
+          const why = explain(response);
+          part.failures.push({ resource: resource.name, ...object, apiServer: server.name, status, ...why });
         }),
       ),
     );
@@ -63,7 +66,13 @@ export async function readAllFrom(
   servers: readonly ApiServer[],
   resource: Resource,
   cursor: string | undefined,
-  options: { timeMs: number; signal: AbortSignal; onProgress: (cursor: string) => void },
+  options: {
+    timeMs: number;
+    /** By key, the revision of values that aren't read. */
+    waived: ReadonlyMap<string, number>;
+    signal: AbortSignal;
+    onProgress: (cursor: string) => void;
+  },
 ): Promise<ReadsPart> {
   const deadline = Date.now() + options.timeMs;
   const end = endOfPrefix(resource.etcdPrefix);
@@ -74,7 +83,9 @@ export async function readAllFrom(
     const part = await readObjects(
       servers,
       resource,
-      page.entries.map((entry) => objectOf(resource, entry.key)),
+      page.entries
+        .filter((entry) => options.waived.get(entry.key) !== entry.modRevision)
+        .map((entry) => objectOf(resource, entry.key)),
       options.signal,
       () => options.onProgress(at),
     );
@@ -88,22 +99,31 @@ export async function readAllFrom(
   return whole;
 }
 
-async function statusOf(
+/**
+ * Reads one object through one API server. A 500 is asked for once more: a single one proves nothing.
+ *
+ * @throws KeyferryError `UnavailableApiServer`, retryable, for an answer that says nothing of the object
+ */
+export async function readOne(
   server: ApiServer,
   resource: Resource,
   object: { namespace?: string; name: string },
-): Promise<number> {
-  const response = await server.request({
-    method: 'GET',
-    // A table without objects: the server opens the value all the same, and no content travels.
-    path: `${objectPath(resource, object)}?includeObject=None`,
-    headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' },
-  });
-  if ([401, 429, 502, 503, 504].includes(response.status)) {
-    throw new KeyferryError('UnavailableApiServer', `${server.name} answered ${response.status} to a read`, {
+): Promise<ApiResponse> {
+  const get = async (): Promise<ApiResponse> =>
+    await server.request({
+      method: 'GET',
+      // A table without objects: the server opens the value all the same, and no content travels.
+      path: `${objectPath(resource, object)}?includeObject=None`,
+      headers: { accept: 'application/json;as=Table;v=v1;g=meta.k8s.io' },
+    });
+  const first = await get();
+  const response = first.status === 500 ? await get() : first;
+  if ([401, 429, 502, 503, 504].includes(response.status) || isPassing(response)) {
+    const why = isPassing(response) ? `500 (${explain(response).reason})` : response.status;
+    throw new KeyferryError('UnavailableApiServer', `${server.name} answered ${why} to a read`, {
       remedy: 'keyferry tries again; a lasting 429 with an empty watch cache means objects that no key opens',
       retryable: true,
     });
   }
-  return response.status;
+  return response;
 }

@@ -1,4 +1,5 @@
 import type { ReadFailure } from '../census/reads.ts';
+import { objectId, type Waiver } from '../plan/waivers.ts';
 import type { Refusal } from '../rewrite/engine.ts';
 import type { Progress } from '../plan/progress.ts';
 import type { Look } from './look.ts';
@@ -32,6 +33,7 @@ export function renderLook(view: Look, now: number): string {
     ...list('trouble', view.troubles),
     ...failedChecks(progress),
     ...refused(progress.refusals),
+    ...waived(progress.waivers),
     ...unreadable(progress.reads?.failures ?? []),
     ...list('next', progress.nextSteps),
   ].join('\n');
@@ -90,20 +92,36 @@ function failedChecks({ checks }: Progress): string[] {
 export function unreadable(failures: readonly ReadFailure[]): string[] {
   return list(
     'unread',
-    failures.map((one) => `${objectName(one)}: ${one.apiServer} answered ${one.status}`),
+    failures.flatMap((one) => [
+      `${objectId(one)}: ${one.apiServer} answered ${one.status} ${one.reason}`,
+      wayOut(one),
+    ]),
   );
 }
 
-/** Objects that refused to be rewritten, each with its reason. */
+/** Objects that refused to be rewritten, each with its reason and the way out. */
 export function refused(all: readonly Refusal[]): string[] {
   return list(
     'refused',
-    all.map((one) => `${objectName(one)}: ${one.status} ${one.reason}`),
+    all.flatMap((one) => [`${objectId(one)}: ${one.status} ${one.reason}`, wayOut(one)]),
   );
 }
 
-function objectName(one: { resource: string; namespace?: string; name: string }): string {
-  return `${one.resource} ${[one.namespace, one.name].filter((part) => part !== undefined).join('/')}`;
+/** Objects that persons gave up, with who and why, and what shows that nobody could read them. */
+export function waived(all: readonly Waiver[]): string[] {
+  return list(
+    'waived',
+    all.map((one) => {
+      const by = `${one.actor}${one.verified ? '' : ' (unverified)'}`;
+      const shown =
+        one.proof === undefined ? 'not asked yet whether it can be read' : `found: ${one.proof.found}`;
+      return `${objectId(one)}: by ${by}, ${new Date(one.at).toISOString()}: ${one.reason} (${shown})`;
+    }),
+  );
+}
+
+function wayOut({ remedy }: { remedy: string }): string {
+  return `  what to do: ${remedy}`;
 }
 
 function since({ waitingSince }: Progress, now: number): string {

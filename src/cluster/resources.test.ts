@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { objectOf, objectPath, type Resource } from './resources.ts';
+import { objectKey, objectOf, objectPath, type Resource } from './resources.ts';
 
 const secrets: Resource = {
   name: 'secrets',
@@ -31,4 +31,12 @@ describe('a key of etcd leads to its object', () => {
     expect(object).toEqual({ name: 'system:a%b' });
     expect(objectPath(roles, object)).toBe('/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%25b');
   });
+  it('with an empty namespace where it lacks one, and back', () => {
+    const object = objectOf(secrets, '/registry/secrets/astray');
+    expect(object).toEqual({ namespace: '', name: 'astray' });
+    expect(objectKey(secrets, object)).toBe('/registry/secrets/astray');
+  });
+  it.each(['/registry/secrets/default/a', '/registry/secrets/default/a/b'])('and back: %s', (key) =>
+    expect(objectKey(secrets, objectOf(secrets, key))).toBe(key),
+  );
 });

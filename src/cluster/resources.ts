@@ -91,12 +91,22 @@ async function etcdPathOf(server: ApiServer, plural: string, group: string): Pro
   );
 }
 
-/** An object's name and namespace, from its key in etcd. */
+/** An object's name and namespace, from its key in etcd; an empty namespace where the key lacks the one it should have. */
 export function objectOf(resource: Resource, key: string): { namespace?: string; name: string } {
   const rest = key.slice(resource.etcdPrefix.length);
   if (!resource.namespaced) return { name: rest };
   const slash = rest.indexOf('/');
+  if (slash === -1) return { namespace: '', name: rest };
   return { namespace: rest.slice(0, slash), name: rest.slice(slash + 1) };
+}
+
+/** Where an object lies in etcd. */
+export function objectKey(
+  resource: Resource,
+  { namespace, name }: { namespace?: string; name: string },
+): string {
+  // The namespace is empty where the key has none: see objectOf.
+  return `${resource.etcdPrefix}${namespace === undefined || namespace === '' ? '' : `${namespace}/`}${name}`;
 }
 
 /** An object's path at an API server, every name percent-encoded. */

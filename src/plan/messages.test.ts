@@ -1,11 +1,23 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { admit, parseMessage, type MessageKind } from './messages.ts';
+import {
+  admit as admitAmong,
+  parseMessage,
+  type Message,
+  type MessageKind,
+  type Verdict,
+} from './messages.ts';
 import { initial } from './state.ts';
 import type { Observed } from './transition.ts';
+import { MAX_WAIVERS, type Refusing } from './waivers.ts';
 
-const KINDS: readonly MessageKind[] = ['pause', 'resume', 'approve', 'rollback'];
+const KINDS: readonly MessageKind[] = ['pause', 'resume', 'approve', 'rollback', 'waive'];
 const jo = { actor: 'jo', reason: '' };
+const NOTHING: Refusing = { listed: new Set(), waived: new Set() };
+
+function admit(kind: MessageKind, message: Message, seen: Observed, refusing = NOTHING): Verdict<undefined> {
+  return admitAmong(kind, message, seen, refusing);
+}
 
 function why(verdict: { ok: boolean; why?: string }): string | undefined {
   return verdict.ok ? undefined : verdict.why;
@@ -26,6 +38,7 @@ describe('what comes with a message', () => {
     ['an empty object', 'resume', {}],
     ['actor and reason', 'pause', { actor: 'jo', reason: 'lunch' }],
     ['a gate to approve', 'approve', { gate: 'cutover' }],
+    ['an object to waive, with a reason', 'waive', { object: 'secrets/a/b', reason: 'lost in May' }],
   ])('%s is taken', (_, kind, raw) => expect(parseMessage(kind, raw).ok).toBe(true));
 
   it.each<[string, MessageKind, unknown, string]>([
@@ -36,6 +49,10 @@ describe('what comes with a message', () => {
     ['an approval of nothing', 'approve', undefined, 'needs a gate'],
     ['a gate that does not exist', 'approve', { gate: 'all' }, 'needs a gate'],
     ['a gate where there is none to open', 'pause', { gate: 'cutover' }, 'no field "gate"'],
+    ['a waiver of nothing', 'waive', { reason: 'lost' }, 'needs an object'],
+    ['a waiver without a reason', 'waive', { object: 'secrets/a/b' }, 'needs a reason'],
+    ['a waiver with a blank reason', 'waive', { object: 'secrets/a/b', reason: ' ' }, 'needs a reason'],
+    ['an object where there is none to waive', 'resume', { object: 'secrets/a/b' }, 'no field "object"'],
   ])('%s is refused', (_, kind, raw, words) => expect(why(parseMessage(kind, raw))).toContain(words));
 });
 
@@ -59,4 +76,37 @@ describe('what a migration can do now', () => {
     expect(why(admit('rollback', jo, cleaning))).toContain('the way back is gone'));
   it('what is over takes no message', () =>
     expect(why(admit('pause', jo, { ...seen, preflight: 'failed' }))).toBe('the migration is failed'));
+});
+
+describe('a waiver', () => {
+  const object = 'secrets/a/b';
+  const message: Message = { actor: 'jo', reason: 'lost in May', object };
+  const both: Observed = {
+    ...initial(['a'], 'Reload'),
+    preflight: 'passed',
+    servers: [{ name: 'a', file: 'target-writes', mayRun: ['target-writes'] }],
+  };
+  const listed: Refusing = { listed: new Set([object]), waived: new Set() };
+
+  it('of an object that refused is taken', () =>
+    expect(admit('waive', message, both, listed)).toEqual({ ok: true, value: undefined }));
+  it('of any other object is refused', () =>
+    expect(why(admit('waive', { ...message, object: 'secrets/a/c' }, both, listed))).toContain(
+      "secrets/a/c isn't among the objects that refused",
+    ));
+  it('is taken once', () =>
+    expect(why(admit('waive', message, both, { ...listed, waived: new Set([object]) }))).toContain(
+      'waived already',
+    ));
+  it('of one object too many is refused', () => {
+    const waived = new Set(Array.from({ length: MAX_WAIVERS }, (_, i) => `secrets/a/${i}`));
+    expect(why(admit('waive', message, both, { ...listed, waived }))).toContain('no more can be');
+  });
+  it.each(['target-only', 'source-only'] as const)(
+    'is refused once a server may run %s: what the other side sealed would read as lost',
+    (mayRun) => {
+      const server = { name: 'a', file: 'target-writes', mayRun: ['target-writes', mayRun] } as const;
+      expect(why(admit('waive', message, { ...both, servers: [server] }, listed))).toContain('needs proof');
+    },
+  );
 });

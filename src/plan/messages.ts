@@ -1,12 +1,15 @@
 import { decide, type Gate, type Observed } from './transition.ts';
+import { everyServerReadsBoth, MAX_WAIVERS, type Refusing } from './waivers.ts';
 
-export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback';
+export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback' | 'waive';
 
 /** What a person asked for. `actor` is whom the message names; a signal's is never verified. */
 export interface Message {
   actor: string;
   reason: string;
   gate?: Gate;
+  /** What is waived: `secrets/ns/name`. */
+  object?: string;
 }
 
 export type Verdict<T> = { ok: true; value: T } | { ok: false; why: string };
@@ -29,7 +32,7 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
   }
   const fields = given as Record<string, unknown>;
   for (const [field, value] of Object.entries(fields)) {
-    if (field !== 'actor' && field !== 'reason' && !(field === 'gate' && kind === 'approve')) {
+    if (!['actor', 'reason', ownField[kind]].includes(field)) {
       return { ok: false, why: `${kind} has no field "${field.slice(0, 50)}"` };
     }
     if (typeof value !== 'string' || value.length > MAX_TEXT) {
@@ -39,6 +42,13 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
   const text = (field: string, otherwise: string): string =>
     (fields[field] as string | undefined) ?? otherwise;
   const message = { actor: text('actor', 'unnamed'), reason: text('reason', '') };
+  if (kind === 'waive') {
+    const object = text('object', '');
+    if (object === '') return { ok: false, why: 'waive needs an object: {"object": "secrets/ns/name"}' };
+    if (message.reason.trim() === '')
+      return { ok: false, why: 'waive needs a reason: it goes into the evidence' };
+    return { ok: true, value: { ...message, object } };
+  }
   if (kind !== 'approve') return { ok: true, value: message };
   const { gate } = fields;
   if (gate !== 'cutover' && gate !== 'cleanup') {
@@ -47,8 +57,16 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
   return { ok: true, value: { ...message, gate } };
 }
 
+/** What a message of a kind may hold beside its actor and reason. */
+const ownField: Readonly<Partial<Record<MessageKind, string>>> = { approve: 'gate', waive: 'object' };
+
 /** Whether a migration can do now what a message asks for, or why not. */
-export function admit(kind: MessageKind, message: Message, seen: Observed): Verdict<undefined> {
+export function admit(
+  kind: MessageKind,
+  message: Message,
+  seen: Observed,
+  refusing: Refusing,
+): Verdict<undefined> {
   const step = decide({ ...seen, held: undefined });
   const no = (why: string): Verdict<undefined> => ({ ok: false, why });
   if (step.kind === 'finish') return no(`the migration is ${step.phase}`);
@@ -64,7 +82,25 @@ export function admit(kind: MessageKind, message: Message, seen: Observed): Verd
       if (seen.goal === 'source') return no('it is rolling back already');
       if (seen.approved.cleanup) return no('cleanup was approved: the way back is gone');
       return yes;
+    case 'waive':
+      return admitWaiver(message.object ?? '', seen, refusing);
   }
+}
+
+/** Whether the object is one that nobody can read is asked of the API servers, before the waiver counts. */
+function admitWaiver(object: string, seen: Observed, { listed, waived }: Refusing): Verdict<undefined> {
+  const no = (why: string): Verdict<undefined> => ({ ok: false, why });
+  if (waived.has(object)) return no(`${object} is waived already`);
+  if (!listed.has(object)) {
+    return no(`${object} isn't among the objects that refused or can't be read: see "keyferry status"`);
+  }
+  if (waived.size >= MAX_WAIVERS) return no(`${MAX_WAIVERS} objects are waived already, and no more can be`);
+  if (!everyServerReadsBoth(seen)) {
+    return no(
+      'a waiver needs proof that nobody can read the object, and now some API server has only one of the providers: roll back, or delete the object',
+    );
+  }
+  return yes;
 }
 
 const yes: Verdict<undefined> = { ok: true, value: undefined };

@@ -1,4 +1,6 @@
 import type { ReadFailure } from '../census/reads.ts';
+import type { Refusal } from '../rewrite/engine.ts';
+import type { Waiver } from './waivers.ts';
 import type { Observed, Phase, Step } from './transition.ts';
 import { decide } from './transition.ts';
 
@@ -31,7 +33,10 @@ export interface Progress {
   etaSeconds?: number;
   apiServers: { name: string; file: string; mayRun: readonly string[] }[];
   shards: { total: number; done: number; stalled: string[] };
-  refusals: { resource: string; namespace?: string; name: string; status: number; reason: string }[];
+  /** Objects that can't be rewritten, each with why and the way out. */
+  refusals: Refusal[];
+  /** Objects that were given up; without a proof until the API servers were asked. */
+  waivers: Waiver[];
   census: { resource: string; provider: string; key?: string; keyId?: string; count: number }[];
   checks: { name: string; outcome: string; detail: string; remedy?: string }[];
   /** Reads through the API servers; the first that failed by name. */
@@ -69,7 +74,8 @@ export function nextSteps(seen: Observed): string[] {
   const step: Step = decide({ ...seen, held: undefined });
   if (step.kind === 'finish') return ['keyferry report'];
   const back = seen.goal === 'target' && !seen.approved.cleanup ? ['keyferry rollback --reason "…"'] : [];
-  if (seen.held !== undefined) return ['keyferry resume', ...back];
+  const waive = step.kind === 'stop' ? ['keyferry waive <resource>/<namespace>/<name> --reason "…"'] : [];
+  if (seen.held !== undefined) return ['keyferry resume', ...waive, ...back];
   if (step.kind === 'wait') return [`keyferry approve ${step.gate} --reason "…"`, 'keyferry census', ...back];
   return ['keyferry pause --reason "…"', ...back];
 }

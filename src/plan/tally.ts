@@ -20,11 +20,14 @@ export interface ObjectName {
 /** What a census, or a part of it, found. Names, formats and counts only. */
 export interface CensusTally {
   rows: CensusRow[];
+  /** All objects but the waived ones. */
   objects: number;
   /** Objects in the target's format. */
   inTarget: number;
   /** Objects in a format that isn't known. */
   unknown: number;
+  /** Values that nobody can read and a person waived; they stand in no other count. */
+  waived: number;
   /** The first objects outside the target, and the first unknown ones. */
   outsideExamples: ObjectName[];
   unknownExamples: ObjectName[];
@@ -49,6 +52,7 @@ export function emptyTally(): CensusTally {
     objects: 0,
     inTarget: 0,
     unknown: 0,
+    waived: 0,
     outsideExamples: [],
     unknownExamples: [],
     representatives: [],
@@ -72,6 +76,7 @@ export function addTally(whole: CensusTally, part: CensusTally): CensusTally {
     objects: whole.objects + part.objects,
     inTarget: whole.inTarget + part.inTarget,
     unknown: whole.unknown + part.unknown,
+    waived: whole.waived + part.waived,
     outsideExamples: [...whole.outsideExamples, ...part.outsideExamples].slice(0, MAX_EXAMPLES),
     unknownExamples: [...whole.unknownExamples, ...part.unknownExamples].slice(0, MAX_EXAMPLES),
     representatives: representatives.slice(0, MAX_REPRESENTATIVES),

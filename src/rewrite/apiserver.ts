@@ -2,17 +2,20 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { ApiServer } from '../cluster/api-server.ts';
 import type { Cluster } from '../cluster/cluster.ts';
 import { after, type EtcdEntry } from '../cluster/etcd.ts';
+import { UNREACHABLE, type Explanation } from '../cluster/refusal.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
-import type { ChunkLimits, ChunkResult, KeyRange, Refusal, RewriteEngine } from './engine.ts';
+import type { ChunkLimits, ChunkOptions, ChunkResult, KeyRange, Refusal, RewriteEngine } from './engine.ts';
 import { MAX_REFUSALS, NOTHING, type ChunkCounts } from '../plan/counts.ts';
 import { outcomeOf } from './outcome.ts';
 
 const PAGE = 500;
 const ATTEMPTS = 6;
 
-/** An object's own trouble: it can't be rewritten for good. */
-type ObjectResult = { kind: 'rewritten' | 'current' | 'gone' } | { kind: 'refused'; refusal: Refusal };
+type ObjectResult =
+  | { kind: 'rewritten' | 'current' | 'gone' | 'waived' }
+  /** An object's own trouble: it can't be rewritten for good. */
+  | { kind: 'refused'; refusal: Refusal };
 
 /**
  * Rewrites by a no-op PATCH per object: the API server reads the object with whatever provider opens it, finds it
@@ -33,7 +36,7 @@ export class ApiServerEngine implements RewriteEngine {
     resource: Resource,
     range: KeyRange,
     limits: ChunkLimits,
-    options: { signal: AbortSignal; onProgress: (cursor: string, counts: ChunkCounts) => void },
+    options: ChunkOptions,
   ): Promise<ChunkResult> {
     const counts: ChunkCounts = { ...NOTHING };
     const refusals: Refusal[] = [];
@@ -58,7 +61,11 @@ export class ApiServerEngine implements RewriteEngine {
       for (let at = 0; at < page.entries.length && !ended(); at += limits.concurrency) {
         const batch = page.entries.slice(at, at + limits.concurrency);
         const results = await Promise.allSettled(
-          batch.map((entry) => this.#rewrite(resource, entry, options.signal)),
+          batch.map(async (entry) =>
+            options.waived.get(entry.key) === entry.modRevision
+              ? { kind: 'waived' as const }
+              : await this.#rewrite(resource, entry, options.signal),
+          ),
         );
         const failed = results.find((result) => result.status === 'rejected');
         if (failed !== undefined) {
@@ -68,7 +75,7 @@ export class ApiServerEngine implements RewriteEngine {
         for (const result of results)
           if (result.status === 'fulfilled') count(result.value, counts, refusals);
         cursor = after(batch.at(-1)?.key ?? cursor);
-        options.onProgress(cursor, counts);
+        options.onProgress(cursor, counts, refusals);
         await pace(begun, counts.examined, limits.objectsPerSecond, options.signal);
       }
       if (stalled === undefined && !page.more && cursorIsPast(cursor, page.entries)) cursor = undefined;
@@ -78,6 +85,11 @@ export class ApiServerEngine implements RewriteEngine {
 
   async #rewrite(resource: Resource, entry: EtcdEntry, signal: AbortSignal): Promise<ObjectResult> {
     const object = objectOf(resource, entry.key);
+    const refused = (status: number, explanation: Explanation): ObjectResult => ({
+      kind: 'refused',
+      refusal: { resource: resource.name, ...object, status, ...explanation },
+    });
+    if (object.namespace === '') return refused(404, UNREACHABLE);
     let why = '';
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       const server = this.#pick();
@@ -87,12 +99,9 @@ export class ApiServerEngine implements RewriteEngine {
           case 'done':
             return { kind: outcome.resourceVersion === String(entry.modRevision) ? 'current' : 'rewritten' };
           case 'gone':
-            return { kind: 'gone' };
+            return (await this.#isStill(entry)) ? refused(404, UNREACHABLE) : { kind: 'gone' };
           case 'refused':
-            return {
-              kind: 'refused',
-              refusal: { resource: resource.name, ...object, status: outcome.status, reason: outcome.reason },
-            };
+            return refused(outcome.status, { reason: outcome.reason, remedy: outcome.remedy });
           case 'again':
             why = `${server.name} answered ${outcome.why}`;
             await sleep(jittered(outcome.afterMs), undefined, { signal });
@@ -111,6 +120,17 @@ export class ApiServerEngine implements RewriteEngine {
         retryable: true,
       },
     );
+  }
+
+  /** Whether etcd still has what was listed: a key may lie where no API server looks for an object. */
+  async #isStill({ key, modRevision }: EtcdEntry): Promise<boolean> {
+    const { entries } = await this.#cluster.etcd.range({
+      start: key,
+      end: after(key),
+      limit: 1,
+      keysOnly: true,
+    });
+    return entries[0]?.modRevision === modRevision;
   }
 
   #pick(): ApiServer {
@@ -136,6 +156,7 @@ function noOpPatch(path: string) {
 }
 
 function count(result: ObjectResult, counts: ChunkCounts, refusals: Refusal[]): void {
+  if (result.kind === 'waived') return;
   counts.examined += 1;
   counts[result.kind] += 1;
   if (result.kind === 'refused' && refusals.length < MAX_REFUSALS) refusals.push(result.refusal);

@@ -1,4 +1,5 @@
 import type { ChunkCounts } from '../plan/counts.ts';
+import type { Explanation } from '../cluster/refusal.ts';
 import type { Resource } from '../cluster/resources.ts';
 
 /** A stretch of one resource's keys: `start` inclusive, `end` exclusive, in etcd's order. */
@@ -8,14 +9,12 @@ export interface KeyRange {
 }
 
 /** An object that refused to be rewritten for good; listed by name, with no word of its content. */
-export interface Refusal {
+export interface Refusal extends Explanation {
   resource: string;
   namespace?: string;
   name: string;
   /** The HTTP status it answered with. */
   status: number;
-  /** The API's machine-readable reason, the name of the webhook or policy, or the fields at fault; never a message, which may quote data. */
-  reason: string;
 }
 
 /** How much of a range one chunk may do, and how fast. */
@@ -42,12 +41,20 @@ export interface ChunkResult {
   stalled?: string;
 }
 
+export interface ChunkOptions {
+  signal: AbortSignal;
+  /** Called whenever everything before the cursor is done. */
+  onProgress: (cursor: string, counts: ChunkCounts, refusals: readonly Refusal[]) => void;
+  /** Values that are left as they are: by their key, the revision that wrote them. */
+  waived: ReadonlyMap<string, number>;
+}
+
 /** Rewrites a stretch of keys; stops between objects when the signal aborts, and tells where. */
 export interface RewriteEngine {
   rewriteChunk(
     resource: Resource,
     range: KeyRange,
     limits: ChunkLimits,
-    options: { signal: AbortSignal; onProgress: (cursor: string, counts: ChunkCounts) => void },
+    options: ChunkOptions,
   ): Promise<ChunkResult>;
 }

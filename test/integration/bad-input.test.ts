@@ -264,11 +264,12 @@ describe('keyferry answers clearly', () => {
           name: REFUSED,
           status: 422,
           reason: 'Invalid; denied by policy keep.example.com',
+          remedy: expect.stringContaining('let policy keep.example.com admit'),
         },
       ]);
       expect(stopped.nextSteps).toContain('keyferry resume');
       const status = await plane.cli(['status', migration.workflowId]);
-      expect(status.stdout).toContain(`secrets seed-1/${REFUSED}: 422`);
+      expect(status.stdout).toContain(`secrets/seed-1/${REFUSED}: 422`);
       const approval = await migration.tell('approve cutover');
       expect(approval.code).toBe(77);
 

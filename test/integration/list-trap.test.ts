@@ -102,7 +102,14 @@ describe('when the source key is gone while an object needs it', () => {
     const { signal } = new AbortController();
     const result = await readObjects(cluster.apiServers, secrets, objects, signal, () => undefined);
     expect(result).toMatchObject({ read: plane.lab.nodes.length, failed: plane.lab.nodes.length });
-    const named = { resource: 'secrets', namespace: 'default', name: NEEDY, status: 500 };
+    const named = {
+      resource: 'secrets',
+      namespace: 'default',
+      name: NEEDY,
+      status: 500,
+      reason: expect.stringContaining('no provider of the configuration opens it'),
+      remedy: expect.stringContaining('restore it'),
+    };
     expect(result.failures).toHaveLength(plane.lab.nodes.length);
     for (const apiServer of plane.lab.nodes) expect(result.failures).toContainEqual({ ...named, apiServer });
   });
@@ -130,10 +137,11 @@ describe('when the source key is gone while an object needs it', () => {
         name: NEEDY,
         status: 500,
         reason: expect.stringContaining('no provider of the configuration opens it'),
+        remedy: expect.stringContaining('restore it'),
       },
     ]);
     const status = await plane.cli(['status', migration.workflowId]);
-    expect(status.stdout).toContain(`secrets default/${NEEDY}: 500`);
+    expect(status.stdout).toContain(`secrets/default/${NEEDY}: 500`);
     const approval = await migration.tell('approve cutover');
     expect(approval.code).toBe(77);
     expect((await storedUnder(plane.lab, KEY)).length).toBe(1);

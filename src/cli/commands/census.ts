@@ -69,6 +69,7 @@ export function renderCensus(tally: CensusTally, target: string): string {
     ]),
     '',
     `${tally.inTarget} of ${tally.objects} objects are under ${target}, at etcd's revision ${tally.revision}.`,
+    ...(tally.waived > 0 ? [`${tally.waived} that nobody can read were waived, and aren't counted.`] : []),
     ...(tally.unknown > 0 ? [`${tally.unknown} are in a format that isn't known:`] : []),
     ...tally.unknownExamples.map((one) => `  ${one.resource} ${one.namespace ?? ''}/${one.name}`),
   ].join('\n');

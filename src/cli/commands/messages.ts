@@ -7,6 +7,7 @@ import {
   pauseUpdate,
   resumeUpdate,
   rollbackUpdate,
+  waiveUpdate,
   type Acknowledgement,
 } from '../../../workflows/messages.ts';
 import { print } from '../output.ts';
@@ -18,13 +19,14 @@ type Options = TemporalOptions & { reason?: string; actor: string; json?: boolea
 /** Longer than a worker may take to be found dead and another to replay the workflow. */
 const ANSWER_MS = 20_000;
 
-/** `pause`, `resume`, `approve` and `rollback`: each an update, acknowledged or refused with its reason. */
+/** `pause`, `resume`, `approve`, `rollback` and `waive`: each an update, acknowledged or refused with its reason. */
 export function messageCommands(): Command[] {
   return [
     command('pause', 'stop writing: it reads "paused" once every writer has answered', pauseUpdate),
     command('resume', 'go on after a pause, or try again after keyferry stopped', resumeUpdate),
     command('rollback', 'bring every object back to the source, from whatever phase', rollbackUpdate),
     approve(),
+    waive(),
   ];
 }
 
@@ -51,6 +53,20 @@ function approve(): Command {
   ).action(
     async (gate: string, id: string | undefined, options: Options) =>
       await send(id, approveUpdate, { gate }, options),
+  );
+}
+
+function waive(): Command {
+  return withMessageOptions(
+    new Command('waive')
+      .description(
+        'leave behind an object that no API server can read, named as "keyferry status" names it: the next verification asks them all, and takes no waiver of what one of them reads',
+      )
+      .argument('<object>', 'secrets/<namespace>/<name>, or <resource>/<name> where there is no namespace')
+      .argument('[migration]', 'workflow id; not needed where there is only one'),
+  ).action(
+    async (object: string, id: string | undefined, options: Options) =>
+      await send(id, waiveUpdate, { object }, options),
   );
 }
 

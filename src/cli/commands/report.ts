@@ -3,7 +3,7 @@ import type { MigrationReport } from '../../../workflows/report.ts';
 import { progressQuery, timelineQuery } from '../../../workflows/messages.ts';
 import type { TimelineEntry } from '../../../workflows/types.ts';
 import { columns, print } from '../output.ts';
-import { refused, renderLook, unreadable } from '../render.ts';
+import { refused, renderLook, unreadable, waived } from '../render.ts';
 import { findMigration, withTemporal } from '../temporal.ts';
 import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
 import { look } from '../look.ts';
@@ -59,6 +59,7 @@ function renderReport(report: MigrationReport): string {
         `pass ${pass} towards the ${side}: ${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
     ),
     ...refused(report.refusals),
+    ...waived(report.waivers),
     '',
     renderTimeline(report.timeline),
   ].join('\n');
