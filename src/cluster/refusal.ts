@@ -26,10 +26,11 @@ const FAILURES: readonly [Exclude<Failure, 'unknown'>, RegExp][] = [
   // First: what it met when it called may sound like any of the others.
   ['webhook', /failed calling webhook/],
   ['too large', /request is too large|trying to send message larger than max/],
-  // Of the kms plugin or of etcd: the value itself has nothing to do with it.
+  // Of the kms plugin or of etcd: the value itself has nothing to do with it. (No transformer: the plugin was dead when the
+  // API server started.)
   [
     'passing',
-    /etcdserver: |rpc error: code = (Unavailable|DeadlineExceeded|Canceled|ResourceExhausted)|context (deadline exceeded|canceled)|encryptedDEKSource with keyID hash .* expired/,
+    /etcdserver: |rpc error: code = (Unavailable|DeadlineExceeded|Canceled|ResourceExhausted)|context (deadline exceeded|canceled)|encryptedDEKSource with keyID hash .* expired|got unexpected nil transformer/,
   ],
   [
     'not opened',

@@ -39,6 +39,9 @@ describe('a 500', () => {
     'etcdserver: leader changed',
     'Internal error occurred: failed to encrypt DEK, error: rpc error: code = Unavailable desc = connection refused',
     'Internal error occurred: failed to decrypt DEK, error: rpc error: code = DeadlineExceeded desc = slow',
+    // As kube-apiserver 1.36 answered over an etcd that was killed, and after a start without its plugin.
+    'rpc error: code = Unavailable desc = error reading from server: EOF',
+    'Internal error occurred: got unexpected nil transformer',
     'context deadline exceeded',
   ])('of the kms plugin or etcd passes, and is tried again: %s', (message) =>
     expect(failed(message).kind).toBe('again'),
