@@ -17,6 +17,8 @@ export interface LabConfig {
   readonly binaries: Readonly<Partial<Record<ServerName, string>>>;
   readonly etcd: EtcdConfig;
   readonly apiServers: readonly ApiServerConfig[];
+  /** Whether the lab began with a kms provider, whose plugins have a key of their own; else with an aescbc key. */
+  readonly sourcePlugins: boolean;
   /** Shared by all API servers. */
   readonly apiServerOptions: ApiServerOptions;
   readonly vault?: VaultConfig;

@@ -6,17 +6,17 @@ import { keyferryMain, labPaths } from './paths.ts';
 import { accepts } from './ports.ts';
 import { type Launch } from './process.ts';
 import { temporalAddress } from './temporal.ts';
-import { TRANSIT_KEY, TRANSIT_MOUNT, vaultUrl } from './vault.ts';
+import { SOURCE_TRANSIT_KEY, TRANSIT_KEY, TRANSIT_MOUNT, vaultUrl } from './vault.ts';
 
 /** Loading the workflow bundle takes a worker several seconds of a small machine. */
 const READY_WITHIN_MS = 90_000;
 
-export function pluginLaunch(config: LabConfig, node: string): Launch {
-  const own = labPaths(config.dir).node(apiServerOf(config, node).node);
-  return {
-    ...keyferry(config, `${node}.plugin`, ['plugin', '--config', own.pluginConfiguration]),
-    ready: () => accepts(own.socket),
-  };
+export type PluginSide = 'source' | 'target';
+
+export function pluginLaunch(config: LabConfig, node: string, side: PluginSide = 'target'): Launch {
+  const { file, socket } = pluginOf(config, node, side);
+  const name = side === 'source' ? `${node}.source-plugin` : `${node}.plugin`;
+  return { ...keyferry(config, name, ['plugin', '--config', file]), ready: () => accepts(socket) };
 }
 
 export function agentLaunch(config: LabConfig, node: string): Launch {
@@ -57,28 +57,36 @@ export function restartCommand(config: LabConfig, node: string): string {
   return words.map(shellQuote).join(' ');
 }
 
-export function writePluginConfiguration(config: LabConfig, node: string): void {
+export function writePluginConfiguration(config: LabConfig, node: string, side: PluginSide = 'target'): void {
   const paths = labPaths(config.dir);
+  const { file, socket } = pluginOf(config, node, side);
   writeByRename(
-    paths.node(node).pluginConfiguration,
+    file,
     stringify({
       apiVersion: 'keyferry.dev/v1alpha1',
       kind: 'PluginConfiguration',
       keys: [
         {
           name: 'vault',
-          socket: paths.node(node).socket,
+          socket,
           vaultTransit: {
             service: 'lab-vault',
             address: vaultUrl(config),
             mount: TRANSIT_MOUNT,
-            key: TRANSIT_KEY,
+            key: side === 'source' ? SOURCE_TRANSIT_KEY : TRANSIT_KEY,
             auth: { tokenFile: paths.vault.token },
           },
         },
       ],
     }),
   );
+}
+
+function pluginOf(config: LabConfig, node: string, side: PluginSide): { file: string; socket: string } {
+  const own = labPaths(config.dir).node(apiServerOf(config, node).node);
+  return side === 'source'
+    ? { file: own.sourcePluginConfiguration, socket: own.sourceSocket }
+    : { file: own.pluginConfiguration, socket: own.socket };
 }
 
 function keyferry(config: LabConfig, name: string, args: readonly string[]): Launch {

@@ -54,8 +54,8 @@ export interface LabProcess {
  * A control plane on this machine: etcd, API servers, Vault, Temporal, and keyferry's own processes if wanted.
  *
  * Its processes are detached: they outlive the one that put them up, and another may open the lab by its folder.
- * Processes are named `etcd`, `vault`, `temporal`, `<node>.apiserver`, `<node>.plugin`, `<node>.agent` and
- * `worker-<n>`; any of them can be started, also one that `up` left out.
+ * Processes are named `etcd`, `vault`, `temporal`, `<node>.apiserver`, `<node>.plugin`, `<node>.source-plugin`,
+ * `<node>.agent` and `worker-<n>`; any of them can be started, also one that `up` left out.
  */
 export class Lab {
   readonly config: LabConfig;
@@ -150,7 +150,7 @@ export class Lab {
     return this.#processes.running(name)?.pid;
   }
 
-  /** A spec from the lab's aescbc key to its Vault; `overrides.spec` replaces fields of the spec as a whole. */
+  /** A spec from what the lab began with to its Vault; `overrides.spec` replaces fields of the spec as a whole. */
   migrationSpec(overrides?: MigrationOverrides): MigrationDocument {
     return migrationSpec(this.config, overrides);
   }
@@ -225,6 +225,7 @@ export class Lab {
     const [node = '', role] = name.split('.');
     if (role === 'apiserver') return apiServerLaunch(config, node);
     if (role === 'plugin') return pluginLaunch(config, node);
+    if (role === 'source-plugin') return pluginLaunch(config, node, 'source');
     if (role === 'agent') return agentLaunch(config, node);
     throw notPartOfThisLab(name);
   }

@@ -1,5 +1,6 @@
 import { apiServerUrl } from './api-server.ts';
 import { type LabConfig } from './config.ts';
+import { SOURCE_KMS } from './encryption-configuration.ts';
 import { etcdUrl } from './etcd.ts';
 import { labPaths } from './paths.ts';
 
@@ -17,7 +18,7 @@ export interface MigrationOverrides {
   readonly spec?: Readonly<Record<string, unknown>>;
 }
 
-/** From the lab's initial aescbc key to Vault, ready to use. */
+/** From what the lab began with to Vault, ready to use. */
 export function migrationSpec(config: LabConfig, overrides: MigrationOverrides = {}): MigrationDocument {
   const paths = labPaths(config.dir);
   const anyNode = paths.node('{node}');
@@ -42,7 +43,7 @@ export function migrationSpec(config: LabConfig, overrides: MigrationOverrides =
         requestTimeout: `${config.apiServerOptions.requestTimeoutSeconds}s`,
       },
       resources: ['secrets', 'configmaps'],
-      source: { aescbc: { keyName: 'key1' } },
+      source: config.sourcePlugins ? { kms: { name: SOURCE_KMS } } : { aescbc: { keyName: 'key1' } },
       target: { kms: { name: 'vault', endpoint: `unix://${anyNode.socket}`, timeout: '3s' } },
       pace: { objectsPerSecond: 0, concurrency: 16 },
       gates: { cutover: 'Manual', cleanup: 'Manual' },

@@ -18,6 +18,8 @@ export interface LabOptions {
   readonly temporal?: boolean;
   /** A kms plugin on each node; needs Vault (default false). */
   readonly plugins?: boolean;
+  /** Begin with a kms provider instead of an aescbc key: a second plugin on each node, with a key of its own (default false). */
+  readonly sourcePlugins?: boolean;
   /** An agent on each node; needs Temporal (default false). */
   readonly agents?: boolean;
   /** Workers; need Temporal (default 0). */

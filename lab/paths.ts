@@ -70,6 +70,8 @@ export interface NodePaths {
   readonly encryptionConfiguration: string;
   readonly pluginConfiguration: string;
   readonly socket: string;
+  readonly sourcePluginConfiguration: string;
+  readonly sourceSocket: string;
 }
 
 export function labPaths(dir: string): LabPaths {
@@ -108,6 +110,8 @@ function nodePaths(dir: string): NodePaths {
     encryptionConfiguration: join(dir, 'encryption', 'config.yaml'),
     pluginConfiguration: join(dir, 'plugin.yaml'),
     socket: join(dir, 'vault.sock'),
+    sourcePluginConfiguration: join(dir, 'source-plugin.yaml'),
+    sourceSocket: join(dir, 'old.sock'),
   };
 }
 

@@ -6,10 +6,16 @@ import { KeyferryError, messageOf } from '../src/errors.ts';
 import { apiClient, apiServerLaunch, ownHostNamePrefix, writePki } from './api-server.ts';
 import { writeConfig, type ApiServerConfig, type LabConfig } from './config.ts';
 import { takeDown } from './down.ts';
-import { initialEncryptionConfiguration } from './encryption-configuration.ts';
+import { initialEncryptionConfiguration, initialKmsConfiguration } from './encryption-configuration.ts';
 import { etcdLaunch } from './etcd.ts';
 import { writeByRename } from './files.ts';
-import { agentLaunch, pluginLaunch, workerLaunch, writePluginConfiguration } from './keyferry-processes.ts';
+import {
+  agentLaunch,
+  pluginLaunch,
+  workerLaunch,
+  writePluginConfiguration,
+  type PluginSide,
+} from './keyferry-processes.ts';
 import { kubeconfig } from './kubeconfig.ts';
 import { migrationSpec } from './migration-spec.ts';
 import { type LabOptions } from './options.ts';
@@ -68,6 +74,7 @@ async function newConfig(options: LabOptions): Promise<LabConfig> {
     binaries: {},
     etcd: { port: 0, peerPort: 0, quotaBytes: 8 * GIB },
     apiServers: nodes.map((node) => ({ node, port: 0 })),
+    sourcePlugins: options.sourcePlugins ?? false,
     apiServerOptions: {
       reload: options.reload ?? true,
       requestTimeoutSeconds: options.requestTimeoutSeconds ?? 60,
@@ -205,7 +212,9 @@ async function startVault(base: LabConfig, start: Start): Promise<LabConfig> {
     },
   );
   await setUpVault(config);
-  for (const { node } of config.apiServers) writePluginConfiguration(config, node);
+  for (const { node } of config.apiServers) {
+    for (const side of sidesWithPlugins(config)) writePluginConfiguration(config, node, side);
+  }
   return config;
 }
 
@@ -225,16 +234,30 @@ function startTemporal(base: LabConfig, start: Start): Promise<LabConfig> {
 }
 
 async function startPlugins(config: LabConfig, start: Start): Promise<void> {
-  await allSettled(config.apiServers.map(({ node }) => start(config, () => pluginLaunch(config, node))));
+  await allSettled(
+    config.apiServers.flatMap(({ node }) =>
+      sidesWithPlugins(config).map((side) => start(config, () => pluginLaunch(config, node, side))),
+    ),
+  );
+}
+
+function sidesWithPlugins(config: LabConfig): readonly PluginSide[] {
+  return config.sourcePlugins ? ['source', 'target'] : ['target'];
 }
 
 /** @returns whether a file names a kms provider, so that plugins must run before the API servers */
 function writeEncryptionConfigurations(config: LabConfig, options: LabOptions): boolean {
-  const render = options.encryptionConfiguration ?? initialEncryptionConfiguration;
+  const initial = config.sourcePlugins ? initialKmsConfiguration : initialEncryptionConfiguration;
+  const render = options.encryptionConfiguration ?? initial;
   const aescbcKey = randomBytes(32).toString('base64');
   const texts = config.apiServers.map(({ node }) => {
     const own = labPaths(config.dir).node(node);
-    const text = render({ node, aescbcKey, endpoint: `unix://${own.socket}` });
+    const text = render({
+      node,
+      aescbcKey,
+      endpoint: `unix://${own.socket}`,
+      sourceEndpoint: `unix://${own.sourceSocket}`,
+    });
     writeByRename(own.encryptionConfiguration, text);
     return text;
   });

@@ -9,12 +9,14 @@ import { waitFor } from './wait.ts';
 
 export const TRANSIT_MOUNT = 'transit';
 export const TRANSIT_KEY = 'keyferry';
+/** What the source's plugins use, in a lab that has them. */
+export const SOURCE_TRANSIT_KEY = 'keyferry-old';
 
 /** Only what a plugin needs: no other key, no rotation, no export. */
-const POLICY = `
-path "${TRANSIT_MOUNT}/encrypt/${TRANSIT_KEY}" { capabilities = ["update"] }
-path "${TRANSIT_MOUNT}/decrypt/${TRANSIT_KEY}" { capabilities = ["update"] }
-path "${TRANSIT_MOUNT}/keys/${TRANSIT_KEY}"    { capabilities = ["read"] }
+const policy = (key: string) => `
+path "${TRANSIT_MOUNT}/encrypt/${key}" { capabilities = ["update"] }
+path "${TRANSIT_MOUNT}/decrypt/${key}" { capabilities = ["update"] }
+path "${TRANSIT_MOUNT}/keys/${key}"    { capabilities = ["read"] }
 `;
 
 interface VaultInit {
@@ -77,7 +79,7 @@ ui            = false
   );
 }
 
-/** First start only: initialises, unseals, and sets up the transit key, a plugin's token and an AppRole. */
+/** First start only: initialises, unseals, and sets up the transit keys, a plugin's token and an AppRole. */
 export async function setUpVault(config: LabConfig): Promise<void> {
   const paths = labPaths(config.dir).vault;
   const anonymous = new HttpClient(vaultUrl(config));
@@ -95,8 +97,11 @@ export async function setUpVault(config: LabConfig): Promise<void> {
   const vault = vaultAdmin(config);
   try {
     await vault.expect('POST', `/v1/sys/mounts/${TRANSIT_MOUNT}`, { type: 'transit' });
-    await vault.expect('POST', `/v1/${TRANSIT_MOUNT}/keys/${TRANSIT_KEY}`, { type: 'aes256-gcm96' });
-    await vault.expect('PUT', '/v1/sys/policies/acl/keyferry', { policy: POLICY });
+    const keys = config.sourcePlugins ? [TRANSIT_KEY, SOURCE_TRANSIT_KEY] : [TRANSIT_KEY];
+    for (const key of keys) {
+      await vault.expect('POST', `/v1/${TRANSIT_MOUNT}/keys/${key}`, { type: 'aes256-gcm96' });
+    }
+    await vault.expect('PUT', '/v1/sys/policies/acl/keyferry', { policy: keys.map(policy).join('') });
     const token = await vault.expect('POST', '/v1/auth/token/create-orphan', {
       policies: ['keyferry'],
       period: '24h',

@@ -36,6 +36,7 @@ export class EtcdAlone {
       binaries: { etcd: await findServer('etcd', (line) => process.stderr.write(`${line}\n`)) },
       etcd: { port: await freePort(), peerPort: await freePort(), quotaBytes: 1024 ** 3 },
       apiServers: [],
+      sourcePlugins: false,
       apiServerOptions: {
         reload: true,
         requestTimeoutSeconds: 60,

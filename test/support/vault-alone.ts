@@ -40,6 +40,7 @@ export class VaultAlone {
       binaries: { vault: await findServer('vault', (line) => process.stderr.write(`${line}\n`)) },
       etcd: { port: 0, peerPort: 0, quotaBytes: 0 },
       apiServers: [],
+      sourcePlugins: false,
       apiServerOptions: {
         reload: true,
         requestTimeoutSeconds: 60,
