@@ -1,4 +1,5 @@
 import { KeyferryError } from '../errors.ts';
+import type { Loaded } from '../plan/watch.ts';
 import type { ApiServer } from './api-server.ts';
 
 /** What an API server says of the EncryptionConfiguration it runs. */
@@ -10,14 +11,11 @@ export interface LoadedConfiguration {
   kmsDetail: string;
   /** Files that it found changed and refused since it started. */
   failedReloads: number;
-  /** When its process started, in seconds since the epoch. */
-  startedAt: number;
-  /** `sha256:…` of its identity, which is the name of its Lease. */
-  identity?: string;
+  loaded: Loaded;
 }
 
 export type Convergence =
-  | { converged: true; startedAt: number }
+  | { converged: true; loaded: Loaded }
   | {
       converged: false;
       why: string;
@@ -29,6 +27,8 @@ const INFO = /^apiserver_encryption_config_controller_last_config_info\{([^}]*)\
 const HASH = /(?:^|,)hash="(sha256:[0-9a-f]+)"/;
 const IDENTITY = /(?:^|,)apiserver_id_hash="(sha256:[0-9a-f]+)"/;
 const STARTED = /^process_start_time_seconds ([0-9.e+]+)/m;
+const RELOADS =
+  /^apiserver_encryption_config_controller_automatic_reloads_total\{[^}]*status="success"[^}]*\} ([0-9.e+]+)/m;
 const FAILED_RELOADS =
   /^apiserver_encryption_config_controller_automatic_reloads_total\{[^}]*status="failure"[^}]*\} ([0-9.e+]+)/m;
 
@@ -51,8 +51,12 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
   const identity = IDENTITY.exec(labels)?.[1];
   return {
     ...(hash === undefined ? {} : { hash }),
-    ...(identity === undefined ? {} : { identity }),
-    startedAt: Number(STARTED.exec(metrics.text)?.[1] ?? 0),
+    loaded: {
+      startedAt: Number(STARTED.exec(metrics.text)?.[1] ?? 0),
+      reloads: Number(RELOADS.exec(metrics.text)?.[1] ?? 0),
+      // The name of its Lease, hashed.
+      ...(identity === undefined ? {} : { identity }),
+    },
     kmsReady: trouble === undefined,
     kmsDetail: trouble ?? 'ok',
     failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
@@ -74,8 +78,16 @@ async function kmsTrouble(server: ApiServer): Promise<string | undefined> {
   return failed.length === 0 ? undefined : failed.join('; ').slice(0, 200);
 }
 
-/** Whether an API server runs the file it should, or what it waits for. */
-export async function checkConvergence(server: ApiServer, expectedHash: string): Promise<Convergence> {
+/**
+ * Whether an API server runs the file it should, or what it waits for.
+ *
+ * @param leaving - whether a provider is on its way out that may be dead: then nobody waits for its health
+ */
+export async function checkConvergence(
+  server: ApiServer,
+  expectedHash: string,
+  leaving = false,
+): Promise<Convergence> {
   let loaded: LoadedConfiguration;
   try {
     loaded = await loadedConfiguration(server);
@@ -100,13 +112,13 @@ export async function checkConvergence(server: ApiServer, expectedHash: string):
       failedReloads: loaded.failedReloads,
     };
   }
-  if (!loaded.kmsReady) {
+  if (!loaded.kmsReady && !leaving) {
     return {
       converged: false,
       why: `${server.name} has loaded the file, but its kms providers aren't ready: ${loaded.kmsDetail}`,
     };
   }
-  return { converged: true, startedAt: loaded.startedAt };
+  return { converged: true, loaded: loaded.loaded };
 }
 
 function short(hash: string): string {

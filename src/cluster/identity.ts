@@ -39,13 +39,8 @@ export async function lookAtServers(cluster: Cluster, known: readonly string[] =
 
 async function lookAt(server: ApiServer): Promise<ServerLook> {
   try {
-    const { hash, startedAt, identity } = await loadedConfiguration(server);
-    return {
-      name: server.name,
-      startedAt,
-      ...(hash === undefined ? {} : { hash }),
-      ...(identity === undefined ? {} : { identity }),
-    };
+    const { hash, loaded } = await loadedConfiguration(server);
+    return { name: server.name, ...loaded, ...(hash === undefined ? {} : { hash }) };
   } catch (error) {
     if (!(error instanceof KeyferryError) || !error.retryable) throw error;
     return { name: server.name, silent: error.message };
@@ -87,4 +82,23 @@ function leasesIn(body: unknown): IdentityLease[] {
 /** As kube-apiserver shows its identity in the labels of its metrics: the Lease's name, hashed. */
 function identityOf(lease: IdentityLease): string {
   return `sha256:${createHash('sha256').update(lease.name).digest('hex')}`;
+}
+
+const looks = new WeakMap<Cluster, { at: number; look: Promise<ClusterLook> }>();
+
+/** A look that is younger than so many milliseconds; whoever works on the cluster in this process shares it. */
+export async function recentLook(
+  cluster: Cluster,
+  known: readonly string[],
+  maxAgeMs: number,
+): Promise<ClusterLook> {
+  const last = looks.get(cluster);
+  if (last !== undefined && Date.now() - last.at < maxAgeMs) return await last.look;
+  const look = lookAtServers(cluster, known);
+  const entry = { at: Date.now(), look };
+  looks.set(cluster, entry);
+  look.catch(() => {
+    if (looks.get(cluster) === entry) looks.delete(cluster);
+  });
+  return await look;
 }

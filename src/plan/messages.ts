@@ -1,7 +1,7 @@
-import { decide, type Gate, type Observed } from './transition.ts';
+import { decide, unheld, type Gate, type Observed } from './transition.ts';
 import { everyServerReadsBoth, MAX_WAIVERS, type Refusing } from './waivers.ts';
 
-export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback' | 'waive';
+export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback' | 'forward' | 'waive';
 
 /** What a person asked for. `actor` is whom the message names; a signal's is never verified. */
 export interface Message {
@@ -67,7 +67,7 @@ export function admit(
   seen: Observed,
   refusing: Refusing,
 ): Verdict<undefined> {
-  const step = decide({ ...seen, held: undefined });
+  const step = decide(unheld(seen));
   const no = (why: string): Verdict<undefined> => ({ ok: false, why });
   if (step.kind === 'finish') return no(`the migration is ${step.phase}`);
   switch (kind) {
@@ -81,6 +81,10 @@ export function admit(
     case 'rollback':
       if (seen.goal === 'source') return no('it is rolling back already');
       if (seen.approved.cleanup) return no('cleanup was approved: the way back is gone');
+      return yes;
+    case 'forward':
+      if (seen.goal === 'target') return no('it is going forward already');
+      if (step.kind === 'cleanup') return no('it is rolled back, but for cleaning up');
       return yes;
     case 'waive':
       return admitWaiver(message.object ?? '', seen, refusing);

@@ -1,5 +1,5 @@
 import type { ARRANGEMENTS } from './arrangement.ts';
-import { decide, type Observed, type Phase } from './transition.ts';
+import { decide, unheld, type Observed, type Phase } from './transition.ts';
 
 /** The phases of a migration and where it stands: the answer of the `plan` query. */
 export interface PlanView {
@@ -30,7 +30,7 @@ const BACK: readonly { phase: Phase; does: string }[] = [
 ];
 
 export function outline(seen: Observed): PlanView {
-  const step = decide({ ...seen, held: undefined });
+  const step = decide(unheld(seen));
   const phases = seen.goal === 'target' ? FORWARD : BACK;
   const at = phases.findIndex((one) => one.phase === step.phase);
   return {

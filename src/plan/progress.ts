@@ -2,7 +2,7 @@ import type { ReadFailure } from '../census/reads.ts';
 import type { Refusal } from '../rewrite/engine.ts';
 import type { Waiver } from './waivers.ts';
 import type { Observed, Phase, Step } from './transition.ts';
-import { decide } from './transition.ts';
+import { decide, unheld } from './transition.ts';
 
 /** What an operator sees of a migration: the answer of the `progress` query. */
 export interface Progress {
@@ -71,9 +71,14 @@ export function withSample(
 
 /** What can be done next, given where a migration stands. */
 export function nextSteps(seen: Observed): string[] {
-  const step: Step = decide({ ...seen, held: undefined });
+  const step: Step = decide(unheld(seen));
   if (step.kind === 'finish') return ['keyferry report'];
-  const back = seen.goal === 'target' && !seen.approved.cleanup ? ['keyferry rollback --reason "…"'] : [];
+  const back =
+    seen.goal === 'source'
+      ? ['keyferry forward --reason "…"']
+      : seen.approved.cleanup
+        ? []
+        : ['keyferry rollback --reason "…"'];
   const waive = step.kind === 'stop' ? ['keyferry waive <resource>/<namespace>/<name> --reason "…"'] : [];
   if (seen.held !== undefined) return ['keyferry resume', ...waive, ...back];
   if (step.kind === 'wait') return [`keyferry approve ${step.gate} --reason "…"`, 'keyferry census', ...back];

@@ -9,28 +9,43 @@ export type PlanEvent =
   | { kind: 'editing'; server: string; arrangement: Arrangement }
   /** A server was seen to have loaded what its file says. */
   | { kind: 'loaded'; server: string }
+  /** A server was seen to be another process than the one that was proven. */
+  | { kind: 'restarted'; server: string }
+  /** A server was seen to run something else than it was proven with. */
+  | { kind: 'drifted'; server: string }
+  /** Who was seen to live without being listed; nobody, mostly. */
+  | { kind: 'strangers'; servers: readonly string[] }
+  /** The servers were seen to be the proven ones. */
+  | { kind: 'unchanged' }
+  | { kind: 'fenced' }
+  /** The cluster's Lease was given back. */
+  | { kind: 'freed' }
   | { kind: 'proven'; arrangement: Arrangement }
   | { kind: 'rewriting'; pass: number }
   | { kind: 'rewritten'; refused: number }
   | { kind: 'settled' }
   | ({ kind: 'census' } & CensusView)
+  /** What a census of everything written since the last one found. */
+  | ({ kind: 'delta' } & CensusView)
   | { kind: 'read'; failed: number }
+  | { kind: 'swept' }
   | { kind: 'soaked' }
   | { kind: 'compacted' }
   | { kind: 'approved'; gate: Gate }
-  /** The verification is too old to cut over on. */
-  | { kind: 'expired' }
   | { kind: 'turned'; goal: Side }
   | { kind: 'held'; reason: string }
   | { kind: 'released' }
   | { kind: 'cleaned' };
 
+/** What has to be looked at anew once anything may have been written, or any server may be another. */
+const UNPROVEN = { census: undefined, reads: undefined, unchanged: false, delta: false } as const;
+
 const UNVERIFIED = {
-  rewrite: { pass: 1, finished: false, refused: 0 },
+  rewrite: { pass: 1, begun: false, finished: false, refused: 0 },
   settled: false,
-  census: undefined,
-  reads: undefined,
+  ...UNPROVEN,
   soaked: false,
+  leaving: false,
   compacted: false,
   approved: { cutover: false, cleanup: false },
 } as const;
@@ -42,12 +57,17 @@ export function initial(servers: readonly string[], takeUp: Observed['takeUp']):
     takeUp,
     preflight: 'due',
     counted: false,
-    servers: servers.map((name) => ({ name, file: 'source-only', mayRun: ['source-only'] })),
+    servers: servers.map((name) => ({ name, file: 'source-only', mayRun: ['source-only'], doubted: false })),
     touched: false,
     proven: undefined,
     targetMayHaveWritten: false,
     ...UNVERIFIED,
-    retreating: false,
+    strangers: [],
+    holding: false,
+    fenced: false,
+    retreating: undefined,
+    retreats: 0,
+    swept: false,
     cleaned: false,
     held: undefined,
   };
@@ -63,50 +83,87 @@ export function advance(seen: Observed, event: PlanEvent): Observed {
     case 'editing':
       return editing(seen, event.server, event.arrangement);
     case 'loaded':
-      return withServer(seen, event.server, (server) => ({ ...server, mayRun: [server.file] }));
+      return withServer(seen, event.server, (server) => ({
+        ...server,
+        mayRun: [server.file],
+        doubted: false,
+      }));
+    case 'restarted':
+      return { ...doubt(seen, event.server), unchanged: false };
+    case 'drifted':
+      // It may have sealed with either side since it was last looked at.
+      return { ...doubt(seen, event.server), ...UNVERIFIED };
+    case 'strangers':
+      return event.servers.length === 0
+        ? { ...seen, strangers: [] }
+        : { ...seen, ...UNVERIFIED, strangers: event.servers };
+    case 'unchanged':
+      return { ...seen, unchanged: true };
+    case 'fenced':
+      return { ...seen, fenced: true, holding: true };
+    case 'freed':
+      return { ...seen, holding: false };
     case 'proven':
       return {
         ...seen,
         proven: event.arrangement,
-        retreating: seen.retreating && event.arrangement !== 'target-writes',
+        retreating:
+          event.arrangement === seen.servers[0]?.file && !hasLetGo(seen) ? undefined : seen.retreating,
       };
     case 'rewriting':
       return {
         ...seen,
-        rewrite: { pass: event.pass, finished: false, refused: 0 },
-        census: undefined,
-        reads: undefined,
+        rewrite: { pass: event.pass, begun: true, finished: false, refused: 0 },
+        ...UNPROVEN,
       };
     case 'rewritten':
       return {
         ...seen,
         rewrite: { ...seen.rewrite, finished: true, refused: event.refused },
+        // Every server shows once more what it writes, with which key id, before the outcome is looked at.
+        proven: undefined,
         compacted: false,
       };
     case 'settled':
       return { ...seen, settled: true };
     case 'census':
       return event.outside > 0 && hasLetGo(seen)
-        ? retreat(seen)
+        ? retreat(seen, `${event.outside} objects that need what has left were found`)
+        : { ...seen, census: { outside: event.outside, unknown: event.unknown } };
+    case 'delta':
+      if (event.outside === 0 && (event.unknown === 0 || seen.goal === 'source'))
+        return { ...seen, delta: true };
+      return hasLetGo(seen)
+        ? retreat(seen, `${event.outside} objects that need what has left were written since the census`)
         : { ...seen, census: { outside: event.outside, unknown: event.unknown } };
     case 'read':
       return event.failed > 0 && hasLetGo(seen)
-        ? retreat(seen)
+        ? retreat(seen, `${event.failed} objects could not be read any more`)
         : { ...seen, reads: { failed: event.failed } };
+    case 'swept':
+      return { ...seen, swept: true };
     case 'soaked':
       return { ...seen, soaked: true };
     case 'compacted':
       return { ...seen, compacted: true };
     case 'approved':
       return { ...seen, approved: { ...seen.approved, [event.gate]: true } };
-    case 'expired':
-      return { ...seen, census: undefined, reads: undefined };
     case 'turned':
-      return { ...seen, ...UNVERIFIED, goal: event.goal, retreating: false, held: undefined };
+      return {
+        ...seen,
+        ...UNVERIFIED,
+        goal: event.goal,
+        fenced: false,
+        retreating: undefined,
+        retreats: 0,
+        swept: false,
+        held: undefined,
+      };
     case 'held':
-      return { ...seen, held: event.reason };
+      return { ...seen, fenced: false, held: event.reason };
     case 'released':
-      return { ...seen, ...reconsidered(seen), held: undefined };
+      // Nobody looked meanwhile.
+      return { ...seen, unchanged: false, delta: false, ...reconsidered(seen), held: undefined };
     case 'cleaned':
       return { ...seen, cleaned: true };
   }
@@ -124,6 +181,7 @@ function editing(seen: Observed, server: string, arrangement: Arrangement): Obse
     proven: undefined,
     targetMayHaveWritten: seen.targetMayHaveWritten || writingSide(arrangement) === 'target',
     ...staleAfter(seen, arrangement),
+    leaving: arrangement === lastOf(seen.goal),
   };
 }
 
@@ -131,29 +189,38 @@ function editing(seen: Observed, server: string, arrangement: Arrangement): Obse
 function staleAfter(seen: Observed, arrangement: Arrangement): Partial<Observed> {
   switch (arrangement) {
     case 'source-only':
-      return {};
+      return UNPROVEN;
     case 'target-reads':
     case 'target-writes':
       return UNVERIFIED;
     case 'target-only':
-      return { census: undefined, reads: undefined, approved: { ...seen.approved, cleanup: false } };
+      return { ...UNPROVEN, approved: { ...seen.approved, cleanup: false } };
   }
 }
 
-/** Whether the source may have left an API server's configuration, with the target as the goal. */
+/** Whether the side that is to leave may have left an API server's configuration. */
 function hasLetGo(seen: Observed): boolean {
-  return seen.goal === 'target' && seen.servers.some((server) => server.mayRun.includes('target-only'));
+  return seen.servers.some((server) => server.mayRun.includes(lastOf(seen.goal)));
 }
 
-function retreat(seen: Observed): Observed {
-  return { ...seen, ...UNVERIFIED, retreating: true };
+/** The arrangement in which a migration towards a side ends. */
+function lastOf(goal: Side): Arrangement {
+  return goal === 'target' ? 'target-only' : 'source-only';
+}
+
+function retreat(seen: Observed, reason: string): Observed {
+  return { ...seen, ...UNVERIFIED, retreating: reason, retreats: seen.retreats + 1 };
+}
+
+function doubt(seen: Observed, name: string): Observed {
+  return { ...withServer(seen, name, (server) => ({ ...server, doubted: true })), proven: undefined };
 }
 
 /** What is looked at again when a person resumes after keyferry stopped: everything that had said no. */
 function reconsidered(seen: Observed): Partial<Observed> {
   const saidNo =
     (seen.census?.outside ?? 0) > 0 || (seen.census?.unknown ?? 0) > 0 || (seen.reads?.failed ?? 0) > 0;
-  return saidNo ? { rewrite: UNVERIFIED.rewrite, census: undefined, reads: undefined } : {};
+  return { retreats: 0, ...(saidNo ? { rewrite: UNVERIFIED.rewrite, ...UNPROVEN } : {}) };
 }
 
 function withServer(seen: Observed, name: string, change: (server: ServerView) => ServerView): Observed {

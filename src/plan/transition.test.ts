@@ -30,6 +30,7 @@ function brief(step: Step): string {
 const at = (file: Arrangement, ...mayRun: Arrangement[]): Omit<ServerView, 'name'> => ({
   file,
   mayRun: mayRun.length === 0 ? [file] : mayRun,
+  doubted: false,
 });
 
 /** A migration of servers "a" and "b" that has been looked at and counted. */
@@ -46,6 +47,9 @@ function seen(
     ...initial(['a', 'b'], 'Reload'),
     preflight: 'passed',
     counted: true,
+    fenced: true,
+    holding: false,
+    swept: true,
     servers: [
       { name: 'a', ...a },
       { name: 'b', ...b },
@@ -60,7 +64,7 @@ const S = at('source-only');
 const ST = at('target-reads');
 const TS = at('target-writes');
 const T = at('target-only');
-const rewritten = { pass: 1, finished: true, refused: 0 };
+const rewritten = { pass: 1, begun: true, finished: true, refused: 0 };
 const clean = { outside: 0, unknown: 0 };
 const verified: Partial<Observed> = {
   proven: 'target-writes',
@@ -68,9 +72,11 @@ const verified: Partial<Observed> = {
   settled: true,
   census: clean,
   reads: { failed: 0 },
+  unchanged: true,
 };
 const cutOver: Partial<Observed> = {
   ...verified,
+  leaving: true,
   proven: 'target-only',
   soaked: true,
   compacted: true,
@@ -227,7 +233,7 @@ describe('towards the target', () => {
     ],
     [
       'objects need the source after cutover => it is put back at once',
-      seen(T, T, { ...cutOver, retreating: true }),
+      seen(T, T, { ...cutOver, retreating: '2 objects need it' }),
       'cutover: arrange a+b as target-writes',
     ],
     [
