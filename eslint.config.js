@@ -24,6 +24,7 @@ export default tseslint.config(
   {
     // A workflow that forgets to await a promise loses its outcome in silence.
     files: ['workflows/**/*.ts', 'src/plan/**/*.ts'],
+    ignores: ['**/*.test.ts'],
     rules: {
       '@typescript-eslint/no-floating-promises': ['error', { ignoreVoid: false }],
       'no-restricted-imports': [

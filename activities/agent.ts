@@ -23,6 +23,7 @@ import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
 import { KmsPluginClient } from '../src/kms-plugin/client.ts';
 import { probePlugin } from '../src/kms-plugin/probe.ts';
+import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { NodeFindings, Trouble } from '../src/plan/preflight.ts';
 import type {
   ArrangeInput,
@@ -67,7 +68,9 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
           providers: providersFor(configuration, resource),
         }));
         // A migration that can begin must also be able to end: every edit is tried now.
-        for (const arrangement of arrangements) arrange(text, { ...input, arrangement });
+        findings.hashes = Object.fromEntries(
+          arrangements.map((arrangement) => [arrangement, hashOf(arrange(text, { ...input, arrangement }))]),
+        ) as Record<Arrangement, string>;
       } catch (error) {
         findings.troubles.push(troubleOf(error));
       }

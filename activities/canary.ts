@@ -29,14 +29,14 @@ export function canaryActivities({ clusters }: ClusterDependencies) {
       }));
       return await explained(async () => {
         try {
-          for (const { one, value } of canaries) await putCanary(cluster, one, value);
+          for (const { one, value } of canaries) await putCanary(cluster, input.fence, one, value);
           const read = cluster.apiServers.flatMap((server) =>
             canaries.map(({ one }) => readCanary(server, one)),
           );
           const why = (await Promise.all(read)).find((trouble) => trouble !== undefined);
           return why === undefined ? { proven: true, keyIds: [] } : { proven: false, why };
         } finally {
-          for (const { one } of canaries) await takeCanary(cluster, one);
+          for (const { one } of canaries) await takeCanary(cluster, input.fence, one);
         }
       });
     },

@@ -5,10 +5,12 @@ import { cleanupActivities } from './cleanup.ts';
 import { convergenceActivities } from './convergence.ts';
 import { cutoverActivities } from './cutover.ts';
 import type { ClusterDependencies } from './dependencies.ts';
+import { fenceActivities } from './fence.ts';
 import { preflightActivities } from './preflight.ts';
 import { rewriteActivities } from './rewrite.ts';
 import { scanActivities } from './scan.ts';
 import { verifyActivities } from './verify.ts';
+import { watchActivities } from './watch.ts';
 
 export { agentActivities };
 export type { AgentDependencies, ClusterDependencies } from './dependencies.ts';
@@ -17,6 +19,8 @@ export type { AgentDependencies, ClusterDependencies } from './dependencies.ts';
 export function clusterActivities(dependencies: ClusterDependencies) {
   return {
     ...preflightActivities(dependencies),
+    ...fenceActivities(dependencies),
+    ...watchActivities(dependencies),
     ...convergenceActivities(dependencies),
     ...canaryActivities(dependencies),
     ...scanActivities(dependencies),

@@ -1,4 +1,9 @@
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
+import type { Cluster } from '../src/cluster/cluster.ts';
+import { checkFence } from '../src/cluster/fence.ts';
+import { recentLook } from '../src/cluster/identity.ts';
+import { KeyferryError } from '../src/errors.ts';
+import { changesIn } from '../src/plan/watch.ts';
 import { ApiServerEngine } from '../src/rewrite/apiserver.ts';
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { waivedValues } from '../src/plan/waivers.ts';
@@ -6,6 +11,11 @@ import type { ChunkResult } from '../src/rewrite/engine.ts';
 import type { RewriteChunkInput } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
+
+type Guarded = Pick<RewriteChunkInput, 'fence' | 'known' | 'expected'>;
+
+/** A look at all API servers moves megabytes of metrics: chunks of one worker share it for so long. */
+const LOOK_MS = 5_000;
 
 /** What a retry is told of the attempt before it. */
 type ChunkProgress = Pick<ChunkResult, 'counts' | 'refusals'> & { cursor: string };
@@ -22,13 +32,15 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
       range,
       limits,
       waived = [],
+      ...guarded
     }: RewriteChunkInput): Promise<ChunkResult> {
       const resumed = activityInfo().heartbeatDetails as ChunkProgress | undefined;
       const before = resumed?.counts ?? NOTHING;
       const refusedBefore = resumed?.refusals ?? [];
       const named = (refusals: ChunkResult['refusals']) =>
         [...refusedBefore, ...refusals].slice(0, MAX_REFUSALS);
-      const engine = new ApiServerEngine(clusters.get(cluster));
+      const connected = clusters.get(cluster);
+      const engine = new ApiServerEngine(connected);
       const result = await beating((tell) =>
         engine.rewriteChunk(
           resource,
@@ -36,6 +48,7 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
           { ...limits, objects: Math.max(1, limits.objects - before.examined) },
           {
             signal: cancellationSignal(),
+            guard: () => guard(connected, guarded),
             waived: waivedValues(waived),
             onProgress: (cursor, counts, refusals) =>
               tell({
@@ -49,4 +62,18 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
       return { ...result, counts: sum(before, result.counts), refusals: named(result.refusals) };
     },
   };
+}
+
+/** @throws KeyferryError `Fenced`; `ServersChanged` when the API servers aren't those any more that were proven */
+async function guard(cluster: Cluster, { fence, known, expected }: Guarded): Promise<void> {
+  await checkFence(cluster, fence);
+  const look = await recentLook(cluster, known, LOOK_MS);
+  const whys = [
+    ...changesIn(look, expected).map(({ why }) => why),
+    ...look.strangers.map((stranger) => `${stranger} lives, and isn't listed`),
+  ];
+  if (whys.length === 0) return;
+  throw new KeyferryError('ServersChanged', whys.join('; '), {
+    remedy: 'keyferry looks at every API server before it goes on',
+  });
 }

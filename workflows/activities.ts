@@ -25,6 +25,15 @@ export function about(summary: string): ActivityInterfaceFor<ClusterActivities> 
 
 export const cluster = about('all API servers');
 
+/** Watches for as long as nothing happens. */
+export const watching: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
+  summary: 'all API servers',
+  startToCloseTimeout: '2h',
+  heartbeatTimeout: '10s',
+  cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
+  retry,
+});
+
 /** Single questions, each bounded by a deadline of its own: a worker that dies over one is missed soon without a heartbeat. */
 export const quick: ActivityInterfaceFor<ClusterActivities> = proxyActivities<ClusterActivities>({
   startToCloseTimeout: '45s',

@@ -12,6 +12,8 @@ export interface Trouble {
   /** Absent where trying again is all there is to do. */
   remedy?: string;
   retryable: boolean;
+  /** The code of keyferry's error, where it was one. */
+  code?: string;
 }
 
 /** Reads the failure of an activity or of a child; anything else is a defect of the workflow and is thrown on. */
@@ -34,6 +36,7 @@ function application(failure: ApplicationFailure): Trouble {
   return {
     message: failure.message,
     ...(typeof remedy === 'string' ? { remedy } : {}),
+    ...(typeof failure.type === 'string' ? { code: failure.type } : {}),
     retryable: failure.nonRetryable !== true,
   };
 }

@@ -15,12 +15,14 @@ export const pauseUpdate = defineUpdate<Acknowledgement, [unknown]>('pause');
 export const resumeUpdate = defineUpdate<Acknowledgement, [unknown]>('resume');
 export const approveUpdate = defineUpdate<Acknowledgement, [unknown]>('approve');
 export const rollbackUpdate = defineUpdate<Acknowledgement, [unknown]>('rollback');
+export const forwardUpdate = defineUpdate<Acknowledgement, [unknown]>('forward');
 export const waiveUpdate = defineUpdate<Acknowledgement, [unknown]>('waive');
 
 export const pauseSignal = defineSignal<[unknown]>('pause');
 export const resumeSignal = defineSignal<[unknown]>('resume');
 export const approveSignal = defineSignal<[unknown]>('approve');
 export const rollbackSignal = defineSignal<[unknown]>('rollback');
+export const forwardSignal = defineSignal<[unknown]>('forward');
 export const waiveSignal = defineSignal<[unknown]>('waive');
 
 /** From a shard to its migration. */

@@ -15,8 +15,6 @@ import { KEYFERRY_PHASE } from './search-attributes.ts';
 import type { MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
 
 const MAX_TIMELINE = 200;
-/** A verification older than this is made again before cutover. */
-const FRESH_MS = 5 * 60_000;
 
 /**
  * What a migration knows, how it changes by events and messages, and what it tells. Decisions are src/plan's; effects
@@ -43,7 +41,10 @@ export class MigrationRun {
       canaryResources: [],
       names: [],
       hashes: {},
-      originalHashes: {},
+      loaded: {},
+      epoch: 0,
+      censusRevision: 0,
+      soakUntil: 0,
       restarted: {},
       toRead: [],
       shards: [],
@@ -116,7 +117,7 @@ export class MigrationRun {
   /** Holds the migration: by itself, or for a person. */
   hold(reason: string): void {
     this.event({ kind: 'held', reason });
-    this.patch({ stopping: this.#scope !== undefined });
+    this.patch({ stopping: this.#scope !== undefined || !this.state.seen.fenced });
     this.#scope?.cancel();
     this.tell();
   }
@@ -140,7 +141,7 @@ export class MigrationRun {
       what: `approved ${step.gate}`,
       reason: 'the spec says Auto',
     });
-    this.#approve(step.gate);
+    this.event({ kind: 'approved', gate: step.gate });
   }
 
   // --- messages ----------------------------------------------------------------------------------------------------
@@ -190,15 +191,17 @@ export class MigrationRun {
         this.hold(`paused by ${message.actor}${message.reason === '' ? '' : `: ${message.reason}`}`);
         return;
       case 'resume':
-        this.patch({ restarted: {} });
+        this.patch({ restarted: {}, stopping: false });
         this.event({ kind: 'released' });
         break;
       case 'approve':
-        if (message.gate !== undefined) this.#approve(message.gate);
+        if (message.gate !== undefined) this.event({ kind: 'approved', gate: message.gate });
+        this.#scope?.cancel();
         break;
       case 'rollback':
-        this.patch({ shards: [], rate: [], refusals: [] });
-        this.event({ kind: 'turned', goal: 'source' });
+      case 'forward':
+        this.patch({ shards: [], rate: [], refusals: [], restarted: {}, soakUntil: 0, stopping: false });
+        this.event({ kind: 'turned', goal: kind === 'rollback' ? 'source' : 'target' });
         this.#scope?.cancel();
         break;
       case 'waive': {
@@ -210,12 +213,6 @@ export class MigrationRun {
     // Whoever asks next is told what is done now, not what was waited for before.
     this.waitFor(undefined);
     this.tell();
-  }
-
-  #approve(gate: 'cutover' | 'cleanup'): void {
-    const { censusAt = 0 } = this.state;
-    if (gate === 'cutover' && Date.now() - censusAt > FRESH_MS) this.event({ kind: 'expired' });
-    this.event({ kind: 'approved', gate });
   }
 
   /** Anybody may send it anything: what isn't a report of one of the shards is passed over. */
@@ -273,6 +270,7 @@ function whatWas(kind: MessageKind, message: Message): string {
     case 'waive':
       return `asked to waive ${message.object ?? ''}`;
     case 'rollback':
+    case 'forward':
       return kind;
     case 'pause':
     case 'resume':

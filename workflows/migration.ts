@@ -10,15 +10,14 @@ import {
 import { outline } from '../src/plan/outline.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
 import type { Step } from '../src/plan/transition.ts';
-import { troubleOf } from './failures.ts';
+import { troubleOf, type Trouble } from './failures.ts';
 import * as messages from './messages.ts';
 import { MigrationRun } from './migration-run.ts';
 import { reportOf, type MigrationReport } from './report.ts';
+import { HISTORY_LIMIT } from './rewrite.ts';
 import { carryOut } from './steps.ts';
 import type { MigrationInput } from './types.ts';
 
-/** Events of history after which a run goes on in another; never while shards are being walked. */
-const HISTORY_LIMIT = 1_500;
 const LONGEST_PAUSE_MS = 60_000;
 
 /**
@@ -54,11 +53,11 @@ async function drive(run: MigrationRun, workflowId: string): Promise<MigrationRe
       await condition(allHandlersFinished);
       return reportOf(run, workflowId, step.outcome);
     }
-    if (workflowInfo().historyLength > HISTORY_LIMIT && step.kind !== 'rewrite') {
+    if (workflowInfo().historyLength > HISTORY_LIMIT) {
       await condition(allHandlersFinished);
       return await continueAsNew<typeof migration>({ ...run.input, state: run.state });
     }
-    if (step.kind === 'wait' || step.kind === 'hold' || step.kind === 'stop') {
+    if (step.kind === 'hold' || step.kind === 'stop') {
       await standStill(run, step);
       continue;
     }
@@ -78,13 +77,18 @@ async function attempt(run: MigrationRun, step: Step): Promise<string | undefine
   } catch (error) {
     if (isCancellation(error)) return undefined;
     const trouble = troubleOf(error);
-    if (trouble.retryable) return trouble.message;
+    // Without a fence nothing can be said to stand still: there is no holding on to that.
+    if (trouble.retryable || step.kind === 'fence') return wordsOf(trouble);
     run.note({ actor: 'keyferry', verified: true, what: 'stopped', reason: trouble.message });
     run.hold(`${trouble.message} — ${trouble.remedy ?? 'mend it'}, then resume; or roll back`);
     return undefined;
   } finally {
-    run.settled();
+    run.tell();
   }
+}
+
+function wordsOf({ message, remedy }: Trouble): string {
+  return remedy === undefined ? message : `${message} — ${remedy}`;
 }
 
 /** Waits for whatever changes the state: a message. */
@@ -110,6 +114,7 @@ function listen(run: MigrationRun): void {
     ['resume', messages.resumeUpdate, messages.resumeSignal],
     ['approve', messages.approveUpdate, messages.approveSignal],
     ['rollback', messages.rollbackUpdate, messages.rollbackSignal],
+    ['forward', messages.forwardUpdate, messages.forwardSignal],
     ['waive', messages.waiveUpdate, messages.waiveSignal],
   ];
   for (const [kind, update, signal] of kinds) {

@@ -1,6 +1,7 @@
 import { sleep } from '@temporalio/workflow';
 import { judgeNodes, passed, type Check, type NodeFindings, type SilentNode } from '../src/plan/preflight.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
+import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
 import { agentOf, cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
@@ -10,8 +11,8 @@ import type { ConfiguredName } from '../src/envelope/types.ts';
 export interface PreflightReport extends Omit<PreflightResult, 'checks'> {
   checks: Check[];
   passed: boolean;
-  /** The hash of each API server's file. */
-  hashes: Record<string, string>;
+  /** The hash of each API server's file in each arrangement. */
+  hashes: Record<string, Record<Arrangement, string>>;
   /** Names that stand in the files, so that headers are read exactly. */
   names: ConfiguredName[];
 }
@@ -20,13 +21,15 @@ export interface PreflightReport extends Omit<PreflightResult, 'checks'> {
 export async function preflight(migration: Migration): Promise<PreflightReport> {
   const { cluster } = migration.spec;
   const nodes = await Promise.all(cluster.apiServers.map((server) => inspect(migration, nodeOf(server))));
-  const hashes: Record<string, string> = {};
+  const hashes: Record<string, Record<Arrangement, string>> = {};
+  const present: Record<string, string> = {};
   nodes.forEach((node, i) => {
     const server = cluster.apiServers[i];
-    if (server !== undefined && !('silent' in node) && node.hash !== undefined)
-      hashes[server.name] = node.hash;
+    if (server === undefined || 'silent' in node) return;
+    if (node.hash !== undefined) present[server.name] = node.hash;
+    if (node.hashes !== undefined) hashes[server.name] = node.hashes;
   });
-  const seen = await seenFromWorker(migration, hashes);
+  const seen = await seenFromWorker(migration, present);
   const checks = [...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks];
   return { ...seen, checks, passed: passed(checks), hashes, names: namesOf(nodes) };
 }

@@ -3,6 +3,7 @@ import { writingSide, type Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { agentOf, cluster } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { fenceOf, look } from './watch.ts';
 import type { Resource, SealedCanary } from './types.ts';
 
 /** Shows by canaries that every API server is where its file says, and reads what the other side writes. */
@@ -13,7 +14,7 @@ export async function prove(run: MigrationRun, arrangement: Arrangement): Promis
   if (arrangement === 'target-reads' && state.seen.goal === 'target') {
     const canaries = await sealOnEveryNode(run, resources, nonce);
     const proof = await cluster.proveReading({
-      cluster: spec.cluster,
+      ...fenceOf(run),
       namespace: spec.canary.namespace,
       canaries,
     });
@@ -35,7 +36,10 @@ export async function prove(run: MigrationRun, arrangement: Arrangement): Promis
     await tryLater(run, proof.why);
     return;
   }
-  run.patch({ writerSince: Date.now() });
+  // A proof is one of the processes that gave it.
+  if ((await look(run)) === 'changed') return;
+  const [keyId] = proof.keyIds;
+  run.patch({ writerSince: Date.now(), ...(keyId === undefined || side === 'source' ? {} : { keyId }) });
   run.event({ kind: 'proven', arrangement });
 }
 

@@ -27,11 +27,15 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
   let revision = 0;
   let reported = counts.examined;
   let pause = FIRST_PAUSE_MS;
+  let changed = false;
+  let said: string | undefined;
+  let saidAt = 0;
   const result = (): ShardResult => ({
     ...(cursor === undefined ? {} : { cursor }),
     counts,
     refusals,
     revision,
+    changed,
   });
 
   for (let chunks = 0; cursor !== undefined; chunks += 1) {
@@ -48,6 +52,9 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
     try {
       const chunk: ChunkResult = await about(`${input.resource.name}, shard ${input.index}`).rewriteChunk({
         cluster: input.cluster,
+        fence: input.fence,
+        known: input.known,
+        expected: input.expected,
         resource: input.resource,
         range: { ...input.range, start: cursor },
         limits: input.limits,
@@ -61,12 +68,20 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
     } catch (error) {
       if (isCancellation(error)) return result();
       const trouble = troubleOf(error);
+      if (trouble.code === 'ServersChanged') {
+        changed = true;
+        return result();
+      }
       if (!trouble.retryable) throw error;
       stalled = trouble.message;
     }
     if (CancellationScope.current().consideredCancelled) return result();
-    if (stalled !== undefined || cursor === undefined || counts.examined - reported >= input.reportEvery) {
+    // Days of trouble must not fill the parent's history: what is the same is said once, anything new once a minute.
+    const news = stalled !== said && Date.now() - saidAt >= LONGEST_PAUSE_MS;
+    if (news || cursor === undefined || counts.examined - reported >= input.reportEvery) {
       reported = counts.examined;
+      if (stalled !== said) saidAt = Date.now();
+      said = stalled;
       await report({ index: input.index, counts, ...(stalled === undefined ? {} : { stalled }) });
     }
     if (stalled === undefined) {

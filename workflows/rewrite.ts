@@ -1,6 +1,7 @@
 import {
   CancellationScope,
   ChildWorkflowCancellationType,
+  condition,
   executeChild,
   ParentClosePolicy,
   workflowInfo,
@@ -8,19 +9,24 @@ import {
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
 import { cluster, quick } from './activities.ts';
+import { raiseFence } from './fence.ts';
 import { together } from './together.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { rewriteShard } from './rewrite-shard.ts';
+import { guardOf, look } from './watch.ts';
 import { waivedBy } from './waivers.ts';
 import type { ShardResult, ShardState } from './types.ts';
 
 /** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
+/** Events of history after which a run goes on in another. */
+export const HISTORY_LIMIT = 1_500;
 
 /** Walks all shards of a pass, some at a time. Interrupted, it waits for their writers, and keeps where each got. */
 export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
   const { seen, shards } = run.state;
-  if (seen.rewrite.pass !== pass || shards.length === 0) {
+  if (!seen.rewrite.begun || seen.rewrite.pass !== pass || shards.length === 0) {
+    await raiseFence(run);
     run.patch({ refusals: [] });
     run.event({ kind: 'rewriting', pass });
     run.patch({ shards: await scan(run) });
@@ -29,19 +35,44 @@ export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
   run.sample();
   const waiting = run.state.shards.flatMap((shard, index) => (shard.done ? [] : [index]));
   const atOnce = Math.min(run.spec.pace.shards, waiting.length);
-  // Each of these walks one shard after another until none is left, or the pass is interrupted.
-  await together(
-    Array.from({ length: atOnce }, async () => {
-      for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
-        if (CancellationScope.current().consideredCancelled) return;
-        await walk(run, index, atOnce);
-      }
-    }),
+  const stopped: number[] = [];
+  await untilHistoryIsLong(atOnce, () =>
+    // Each of these walks one shard after another until none is left, or the pass is interrupted.
+    together(
+      Array.from({ length: atOnce }, async () => {
+        for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+          if (stopped.length > 0 || CancellationScope.current().consideredCancelled) return;
+          if (await walk(run, index, atOnce)) stopped.push(index);
+        }
+      }),
+    ),
   );
+  if (CancellationScope.current().consideredCancelled) return;
+  if (stopped.length > 0) await look(run);
   // Interrupted: a rollback may have put the shards away already.
-  if (CancellationScope.current().consideredCancelled || run.state.shards.some((shard) => !shard.done))
-    return;
+  if (run.state.shards.some((shard) => !shard.done)) return;
   finish(run, pass);
+}
+
+/**
+ * Lets shards be walked until the migration's history is long: then they stop where they are, another run goes on, and
+ * each history stays below 2,000 events however long the rewriting takes.
+ */
+async function untilHistoryIsLong(atOnce: number, walkAll: () => Promise<void>): Promise<void> {
+  // To stop a shard takes about eight events.
+  const limit = Math.min(HISTORY_LIMIT, 1_900 - 8 * atOnce);
+  const shards = new CancellationScope();
+  const clock = new CancellationScope();
+  const long = clock.run(() => condition(() => workflowInfo().historyLength > limit));
+  long.then(
+    () => shards.cancel(),
+    () => undefined,
+  );
+  try {
+    await shards.run(walkAll);
+  } finally {
+    clock.cancel();
+  }
 }
 
 /** Cuts the resources into shards. */
@@ -64,16 +95,17 @@ async function scan(run: MigrationRun): Promise<ShardState[]> {
   return planned.flat();
 }
 
-async function walk(run: MigrationRun, index: number, atOnce: number): Promise<void> {
+/** Walks a shard, and answers whether it stopped because an API server changed. */
+async function walk(run: MigrationRun, index: number, atOnce: number): Promise<boolean> {
   const shard = run.state.shards[index];
   const resource = run.state.resources.find((one) => one.name === shard?.resource);
-  if (shard === undefined || resource === undefined) return;
+  if (shard === undefined || resource === undefined) return false;
   const { pace } = run.spec;
   const result = await executeChild(rewriteShard, {
     workflowId: `${workflowInfo().workflowId}/shard-${index}`,
     args: [
       {
-        cluster: run.spec.cluster,
+        ...guardOf(run),
         resource,
         range: { start: shard.cursor ?? shard.start, end: shard.end },
         limits: {
@@ -94,6 +126,7 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<v
     staticSummary: `${resource.name}, about ${shard.objects} objects`,
   });
   keep(run, index, result);
+  return result.changed;
 }
 
 function keep(run: MigrationRun, index: number, result: ShardResult): void {
@@ -118,7 +151,12 @@ function keep(run: MigrationRun, index: number, result: ShardResult): void {
 function finish(run: MigrationRun, pass: number): void {
   const { seen, shards, passes } = run.state;
   const counts = sum(...shards.map((shard) => shard.counts));
-  run.patch({ shards: [], rate: [], passes: [...passes, { side: seen.goal, pass, counts }].slice(-20) });
+  run.patch({
+    shards: [],
+    rate: [],
+    soakUntil: 0,
+    passes: [...passes, { side: seen.goal, pass, counts }].slice(-20),
+  });
   run.note({
     actor: 'keyferry',
     verified: true,

@@ -12,11 +12,14 @@ import { preflight } from './preflight.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
 import { checkWaivers, waivedBy } from './waivers.ts';
-import type { CensusTally, ReadsResult } from './types.ts';
+import { dropFence, raiseFence } from './fence.ts';
+import { fenceOf, look, watch } from './watch.ts';
+import type { CensusTally, LoadedResult, ReadsResult } from './types.ts';
 
 /** Milliseconds that one look at an API server waits for it to take up its file. */
 const LOAD_WAIT_MS = 60_000;
 const COMPACTION_POLL = '5s';
+const STRANGER_POLL = '10s';
 
 /** Carries out one step, and tells the run what came of it. Throws what its activities throw. */
 export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
@@ -57,7 +60,27 @@ export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
     case 'cleanup':
       await cleanUp(run);
       return;
+    case 'fence':
+      await raiseFence(run);
+      run.event({ kind: 'fenced' });
+      return;
+    case 'release':
+      await dropFence(run);
+      run.event({ kind: 'freed' });
+      return;
+    case 'delta':
+      await takeDelta(run);
+      return;
+    case 'look':
+      await lookAgain(run);
+      return;
+    case 'sweep':
+      await sweep(run);
+      return;
     case 'wait':
+      run.waitFor(step.reason);
+      await watch(run);
+      return;
     case 'stop':
     case 'hold':
     case 'finish':
@@ -73,14 +96,13 @@ async function checkAll(run: MigrationRun): Promise<void> {
     canaryResources: report.canaries,
     names: report.names,
     hashes: report.hashes,
-    originalHashes: report.hashes,
   });
   run.event({ kind: 'preflight', passed: report.passed });
 }
 
 async function count(run: MigrationRun): Promise<void> {
   const tally = await runCensus(run);
-  run.patch({ before: withoutNames(tally) });
+  run.patch({ before: withoutNames(tally), censusRevision: tally.revision });
   run.event({ kind: 'counted' });
 }
 
@@ -90,6 +112,7 @@ async function arrange(
   arrangement: Arrangement,
   servers: readonly string[],
 ): Promise<void> {
+  if ((await look(run)) === 'changed') return;
   for (const server of servers) run.event({ kind: 'editing', server, arrangement });
   await together(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
 }
@@ -97,13 +120,12 @@ async function arrange(
 async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): Promise<void> {
   const node = nodeOf(server);
   run.waitFor(`the agent on ${node} to write the configuration`);
-  const { hash } = await agentOf(run.spec.cluster.name, node).arrangeConfiguration({
+  await agentOf(run.spec.cluster.name, node).arrangeConfiguration({
     ...nodeFile(run.spec, node),
     migrationId: run.state.id,
     arrangement,
-    checkedHash: run.state.originalHashes[server.name] ?? '',
+    checkedHash: hashOf(run, server, 'source-only'),
   });
-  run.patch({ hashes: { ...run.state.hashes, [server.name]: hash } });
 }
 
 /** Waits for servers to run their files. What the file of each should be is made sure of first: an edit may have failed. */
@@ -120,7 +142,7 @@ async function converge(run: MigrationRun, servers: readonly string[]): Promise<
       const view = run.state.seen.servers.find((one) => one.name === name);
       if (view === undefined) return;
       await arrangeOne(run, server, view.file);
-      await load(run, server, (why) => waitingFor(name, why));
+      await load(run, server, view.file, (why) => waitingFor(name, why));
     }),
   );
 }
@@ -128,30 +150,41 @@ async function converge(run: MigrationRun, servers: readonly string[]): Promise<
 async function load(
   run: MigrationRun,
   server: ApiServerSpec,
+  arrangement: Arrangement,
   waitingFor: (why: string | undefined) => void,
 ): Promise<void> {
-  const hash = run.state.hashes[server.name] ?? '';
-  const restart = run.spec.cluster.encryptionConfiguration.takeUp === 'Restart';
-  const look = async (waitMs: number): Promise<boolean> => {
+  const { state, spec } = run;
+  const hash = hashOf(run, server, arrangement);
+  const back = state.seen.goal === 'source';
+  const byRestart = spec.cluster.encryptionConfiguration.takeUp === 'Restart';
+  const lookFor = async (waitMs: number): Promise<LoadedResult> => {
     const seen = await about(server.name).awaitLoaded({
-      cluster: run.spec.cluster,
+      cluster: spec.cluster,
       apiServer: server.name,
       hash,
       waitMs,
+      // On the way back a dead target must not keep the source from writing again.
+      leaving: back,
     });
-    const how = restart ? '' : '; it looks at its file once a minute';
+    const how = byRestart ? '' : '; it looks at its file once a minute';
     waitingFor(seen.converged ? undefined : `${seen.why}${how}`);
-    if (seen.converged) run.event({ kind: 'loaded', server: server.name });
-    return seen.converged;
+    if (seen.converged) {
+      run.patch({ loaded: { ...run.state.loaded, [server.name]: seen.loaded } });
+      run.event({ kind: 'loaded', server: server.name });
+    }
+    return seen;
   };
-  if (await look(0)) return;
-  if (restart && run.state.restarted[server.name] !== hash) {
+  const first = await lookFor(byRestart ? 0 : LOAD_WAIT_MS);
+  if (first.converged) return;
+  // No reload takes a file with a dead provider in it: whoever goes back can't wait until it lives.
+  const restarts = byRestart || (back && first.refusedReload === true);
+  if (restarts && run.state.restarted[server.name] !== hash) {
     waitingFor(`${server.name} to restart`);
     // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
     run.patch({ restarted: { ...run.state.restarted, [server.name]: hash } });
-    await agentOf(run.spec.cluster.name, nodeOf(server)).restartApiServer();
+    await agentOf(spec.cluster.name, nodeOf(server)).restartApiServer();
   }
-  await look(LOAD_WAIT_MS);
+  if (restarts) await lookFor(LOAD_WAIT_MS);
 }
 
 async function settle(run: MigrationRun): Promise<void> {
@@ -168,14 +201,12 @@ async function settle(run: MigrationRun): Promise<void> {
 async function takeCensus(run: MigrationRun): Promise<void> {
   await checkWaivers(run);
   const tally = await runCensus(run);
-  const outside =
-    run.state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
   run.patch({
     census: withoutNames(tally),
-    censusAt: Date.now(),
+    censusRevision: tally.revision,
     toRead: [...tally.representatives, ...tally.sample],
   });
-  run.event({ kind: 'census', outside, unknown: tally.unknown });
+  run.event({ kind: 'census', outside: outsideOf(run, tally), unknown: tally.unknown });
 }
 
 async function proveReads(run: MigrationRun): Promise<void> {
@@ -208,13 +239,39 @@ async function proveReads(run: MigrationRun): Promise<void> {
   run.event({ kind: 'read', failed: whole.failed });
 }
 
+/** Of what was written since the last census: what it found holds on, unless something of this says otherwise. */
+async function takeDelta(run: MigrationRun): Promise<void> {
+  const tally = await runCensus(run, { sinceRevision: run.state.censusRevision });
+  run.event({ kind: 'delta', outside: outsideOf(run, tally), unknown: tally.unknown });
+}
+
+/** Objects that need the side that is left. */
+function outsideOf({ state }: MigrationRun, tally: CensusTally): number {
+  return state.seen.goal === 'target' ? tally.objects - tally.inTarget - tally.unknown : tally.inTarget;
+}
+
+async function lookAgain(run: MigrationRun): Promise<void> {
+  const { strangers } = run.state.seen;
+  if (strangers.length > 0) {
+    run.waitFor(run.step().reason);
+    await sleep(STRANGER_POLL);
+  }
+  if ((await look(run)) === 'same' && strangers.length === 0) run.event({ kind: 'unchanged' });
+}
+
+async function sweep(run: MigrationRun): Promise<void> {
+  const resources = canaryResources(run);
+  await cluster.takeCanaries({ ...fenceOf(run), namespace: run.spec.canary.namespace, resources });
+  run.event({ kind: 'swept' });
+}
+
 async function soak(run: MigrationRun): Promise<void> {
-  const until = run.state.soakUntil ?? Date.now() + ms(run.spec.gates.soak as StringValue);
+  const until = run.state.soakUntil || Date.now() + ms(run.spec.gates.soak as StringValue);
   run.patch({ soakUntil: until });
   const left = until - Date.now();
   if (left > 0) {
     run.waitFor(`the soak to end at ${new Date(until).toISOString()}`);
-    await sleep(left);
+    if ((await watch(run, left)) === 'changed' || until > Date.now()) return;
   }
   run.event({ kind: 'soaked' });
 }
@@ -234,7 +291,7 @@ async function awaitCompaction(run: MigrationRun): Promise<void> {
 async function cleanUp(run: MigrationRun): Promise<void> {
   const { spec, state } = run;
   const resources = canaryResources(run);
-  await cluster.removeCanaries({ cluster: spec.cluster, namespace: spec.canary.namespace, resources });
+  await cluster.removeCanaries({ ...fenceOf(run), namespace: spec.canary.namespace, resources });
   await together(
     spec.cluster.apiServers.map(async (server) => {
       const node = nodeOf(server);
@@ -248,6 +305,13 @@ async function cleanUp(run: MigrationRun): Promise<void> {
 /** The names of what is to be read stay out of what is kept and shown. */
 function withoutNames(tally: CensusTally): CensusTally {
   return { ...tally, representatives: [], sample: [] };
+}
+
+/** The hash of a server's file in an arrangement. */
+function hashOf({ state }: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): string {
+  const hash = state.hashes[server.name]?.[arrangement];
+  if (hash === undefined) throw new Error(`preflight let ${server.name} pass without its hashes`);
+  return hash;
 }
 
 function named(run: MigrationRun, name: string): ApiServerSpec {

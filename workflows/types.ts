@@ -2,12 +2,14 @@
 import type { CensusTally, ObjectName } from '../src/plan/tally.ts';
 import type { ReadFailure } from '../src/census/reads.ts';
 import type { Convergence } from '../src/cluster/convergence.ts';
+import type { Fence } from '../src/cluster/fence.ts';
 import type { Resource } from '../src/cluster/resources.ts';
 import type { Arrangement, ProviderEntry, ProviderRef } from '../src/encryption-config/types.ts';
-import type { ConfiguredName } from '../src/envelope/types.ts';
+import type { ConfiguredName, EnvelopeTarget } from '../src/envelope/types.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
+import type { Change, ClusterLook, Expected, Loaded } from '../src/plan/watch.ts';
 import type { ChunkCounts } from '../src/plan/counts.ts';
 import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
 import type { WaivedValue, Waiver } from '../src/plan/waivers.ts';
@@ -15,6 +17,11 @@ import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
 
 export type {
   CensusTally,
+  Change,
+  ClusterLook,
+  Expected,
+  Fence,
+  Loaded,
   Check,
   ChunkCounts,
   ChunkLimits,
@@ -56,6 +63,28 @@ export interface LoadedInput {
   hash: string;
   /** Milliseconds to wait for it; 0 looks once. */
   waitMs: number;
+  /** Whether a provider is on its way out that may be dead: then nobody waits for its health. */
+  leaving: boolean;
+}
+
+/** What was seen of an API server. `refusedReload`: it looked at the file meanwhile and did not take it. */
+export type LoadedResult = Convergence & { refusedReload?: true };
+
+export interface LookInput {
+  cluster: ClusterSpec;
+  /** Identities of listed servers from when they last answered. */
+  known: string[];
+}
+
+export interface WatchInput extends LookInput {
+  expected: Record<string, Expected>;
+  /** Milliseconds to watch for, at most. */
+  forMs: number;
+}
+
+export interface FenceInput {
+  cluster: ClusterSpec;
+  fence: Fence;
 }
 
 export interface SealedCanary {
@@ -67,8 +96,7 @@ export interface SealedCanary {
   value: string;
 }
 
-export interface ProveReadingInput {
-  cluster: ClusterSpec;
+export interface ProveReadingInput extends FenceInput {
   namespace: string;
   canaries: SealedCanary[];
 }
@@ -96,8 +124,12 @@ export interface PlannedShard extends KeyRange {
   objects: number;
 }
 
-export interface RewriteChunkInput {
-  cluster: ClusterSpec;
+/** What writes only while nothing has changed: the fence, and the API servers. */
+export interface GuardedInput extends LookInput, FenceInput {
+  expected: Record<string, Expected>;
+}
+
+export interface RewriteChunkInput extends GuardedInput {
   resource: Resource;
   range: KeyRange;
   limits: ChunkLimits;
@@ -109,7 +141,7 @@ export interface CensusChunkInput {
   cluster: ClusterSpec;
   resource: Resource;
   cursor?: string;
-  target: ProviderRef;
+  target: EnvelopeTarget;
   names: ConfiguredName[];
   /** One object of so many goes into the sample; 0 for none. */
   sampleEvery: number;
@@ -150,8 +182,7 @@ export interface CompactionInput {
   revision: number;
 }
 
-export interface RemoveCanariesInput {
-  cluster: ClusterSpec;
+export interface RemoveCanariesInput extends FenceInput {
   namespace: string;
   resources: Resource[];
 }
@@ -199,8 +230,7 @@ export interface DropKeptInput {
 
 // --- workflows -----------------------------------------------------------------------------------------------------
 
-export interface ShardInput {
-  cluster: ClusterSpec;
+export interface ShardInput extends GuardedInput {
   resource: Resource;
   range: KeyRange;
   limits: ChunkLimits;
@@ -219,6 +249,8 @@ export interface ShardResult {
   counts: ChunkCounts;
   refusals: Refusal[];
   revision: number;
+  /** Whether it stopped because an API server isn't the proven one any more, or isn't listed. */
+  changed: boolean;
 }
 
 export interface ShardReport {
@@ -230,7 +262,7 @@ export interface ShardReport {
 export interface CensusInput {
   cluster: ClusterSpec;
   resources: Resource[];
-  target: ProviderRef;
+  target: EnvelopeTarget;
   names: ConfiguredName[];
   sampleEvery: number;
   /** Only objects that were written at this revision of etcd or later: a delta census. */
@@ -275,18 +307,23 @@ export interface MigrationState {
   resources: Resource[];
   canaryResources: string[];
   names: ConfiguredName[];
-  /** The hash that each API server's file should have. */
-  hashes: Record<string, string>;
-  /** The hash that each had when preflight looked. */
-  originalHashes: Record<string, string>;
+  /** The hash of each API server's file in each arrangement, worked out on its node before anything is changed. */
+  hashes: Record<string, Record<Arrangement, string>>;
+  /** What each API server was when it was last seen to have loaded its file. */
+  loaded: Record<string, Loaded>;
+  /** The fence's epoch: whoever comes with an older one is refused. */
+  epoch: number;
   /** The hash for which each API server was last restarted: it isn't done twice without a person. */
   restarted: Record<string, string>;
   /** The census before anything was changed, and the newest one; without the objects to be read. */
   before?: CensusTally;
   census?: CensusTally;
-  censusAt?: number;
   /** What is to be read through every API server: one object of each DEK, and the sample. */
   toRead: ObjectName[];
+  /** etcd's revision when the newest census began: whatever it missed was written since. */
+  censusRevision: number;
+  /** The key id that every API server was last seen to seal with, where its provider has any. */
+  keyId?: string;
   reads?: ReadsResult;
   shards: ShardState[];
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
@@ -297,7 +334,8 @@ export interface MigrationState {
   rewrittenAt: number;
   /** When the present writer was proven on all API servers. */
   writerSince?: number;
-  soakUntil?: number;
+  /** Until when it soaks; 0 before that has begun. */
+  soakUntil: number;
   /** What the step under way waits for. */
   waiting?: { for: string; since: number };
   /** When a hold was asked for; it holds once every writer has answered. */

@@ -1,6 +1,7 @@
 import { KeyferryError } from '../errors.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Cluster } from './cluster.ts';
+import { writeFenced, type Fence } from './fence.ts';
 import { objectPath, type Resource } from './resources.ts';
 
 /** Marks keyferry's short-lived objects; its value is the nonce that a reader must find again. */
@@ -56,11 +57,9 @@ export async function tryCanary(server: ApiServer, one: Canary): Promise<string 
 }
 
 /** Puts a value that was sealed elsewhere where the API servers look for the canary. */
-export async function putCanary(cluster: Cluster, one: Canary, sealed: Buffer): Promise<void> {
-  await cluster.etcd.txn({
-    compare: [],
+export async function putCanary(cluster: Cluster, fence: Fence, one: Canary, sealed: Buffer): Promise<void> {
+  await writeFenced(cluster, fence, {
     success: [{ request_put: { key: Buffer.from(canaryKey(one)), value: sealed } }],
-    failure: [],
   });
 }
 
@@ -68,11 +67,9 @@ export async function putCanary(cluster: Cluster, one: Canary, sealed: Buffer): 
  * Takes a canary that {@link putCanary} put out of etcd again, without asking an API server: one that can't open it
  * can't delete it either, and would fail every LIST of the resource for as long as it lay there.
  */
-export async function takeCanary(cluster: Cluster, one: Canary): Promise<void> {
-  await cluster.etcd.txn({
-    compare: [],
+export async function takeCanary(cluster: Cluster, fence: Fence, one: Canary): Promise<void> {
+  await writeFenced(cluster, fence, {
     success: [{ request_delete_range: { key: Buffer.from(canaryKey(one)) } }],
-    failure: [],
   });
 }
 

@@ -84,7 +84,7 @@ describe('a waiver', () => {
   const both: Observed = {
     ...initial(['a'], 'Reload'),
     preflight: 'passed',
-    servers: [{ name: 'a', file: 'target-writes', mayRun: ['target-writes'] }],
+    servers: [{ name: 'a', file: 'target-writes', mayRun: ['target-writes'], doubted: false }],
   };
   const listed: Refusing = { listed: new Set([object]), waived: new Set() };
 
@@ -105,7 +105,12 @@ describe('a waiver', () => {
   it.each(['target-only', 'source-only'] as const)(
     'is refused once a server may run %s: what the other side sealed would read as lost',
     (mayRun) => {
-      const server = { name: 'a', file: 'target-writes', mayRun: ['target-writes', mayRun] } as const;
+      const server = {
+        name: 'a',
+        file: 'target-writes',
+        mayRun: ['target-writes', mayRun],
+        doubted: false,
+      } as const;
       expect(why(admit('waive', message, { ...both, servers: [server] }, listed))).toContain('needs proof');
     },
   );

@@ -167,7 +167,7 @@ describe('without these guards', () => {
 async function mutated(cuts: readonly Cut[]): Promise<Plan> {
   const folder = mkdtempSync(join(tmpdir(), 'keyferry-plan-'));
   try {
-    for (const name of ['transition.ts', 'state.ts', 'arrangement.ts'])
+    for (const name of ['transition.ts', 'state.ts', 'arrangement.ts', 'words.ts'])
       copyFileSync(new URL(name, import.meta.url), join(folder, name));
     for (const [file, was, becomes] of cuts) {
       const text = readFileSync(join(folder, file), 'utf8');

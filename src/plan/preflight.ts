@@ -1,4 +1,4 @@
-import type { ProviderSummary } from '../encryption-config/types.ts';
+import type { Arrangement, ProviderSummary } from '../encryption-config/types.ts';
 
 /** One named check, as people read it. */
 export interface Check {
@@ -23,6 +23,8 @@ export interface NodeFindings {
   /** The file's hash, as the API server's metric has it, and the same with the node's name taken out. */
   hash?: string;
   normalizedHash?: string;
+  /** The hash that the file will have in each arrangement. */
+  hashes?: Readonly<Record<Arrangement, string>>;
   /** The providers of each migrated resource. */
   providers: { resource: string; providers: readonly ProviderSummary[] }[];
   /** Why the file can't be read, edited or replaced. */

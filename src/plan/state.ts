@@ -1,3 +1,4 @@
+import { objects } from './words.ts';
 import { writingSide, type Arrangement, type Side } from './arrangement.ts';
 import type { CensusView, Gate, Observed, ServerView } from './transition.ts';
 
@@ -128,17 +129,17 @@ export function advance(seen: Observed, event: PlanEvent): Observed {
       return { ...seen, settled: true };
     case 'census':
       return event.outside > 0 && hasLetGo(seen)
-        ? retreat(seen, `${event.outside} objects that need what has left were found`)
+        ? retreat(seen, `${objects(event.outside)} needing what has left turned up`)
         : { ...seen, census: { outside: event.outside, unknown: event.unknown } };
     case 'delta':
       if (event.outside === 0 && (event.unknown === 0 || seen.goal === 'source'))
         return { ...seen, delta: true };
       return hasLetGo(seen)
-        ? retreat(seen, `${event.outside} objects that need what has left were written since the census`)
+        ? retreat(seen, `${objects(event.outside)} needing what has left turned up since the census`)
         : { ...seen, census: { outside: event.outside, unknown: event.unknown } };
     case 'read':
       return event.failed > 0 && hasLetGo(seen)
-        ? retreat(seen, `${event.failed} objects could not be read any more`)
+        ? retreat(seen, `${objects(event.failed)} could not be read any more`)
         : { ...seen, reads: { failed: event.failed } };
     case 'swept':
       return { ...seen, swept: true };

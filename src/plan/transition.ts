@@ -1,3 +1,4 @@
+import { objects } from './words.ts';
 import { compatible, type Arrangement, type Side } from './arrangement.ts';
 
 export type Phase =
@@ -463,8 +464,4 @@ function unlisted(strangers: readonly string[]): string {
 
 function names(servers: readonly ServerView[]): string[] {
   return servers.map((server) => server.name);
-}
-
-function objects(count: number): string {
-  return count === 1 ? '1 object' : `${count} objects`;
 }

@@ -11,6 +11,7 @@ import { outcomeOf } from './outcome.ts';
 
 const PAGE = 500;
 const ATTEMPTS = 6;
+const GUARD_MS = 1_000;
 
 type ObjectResult =
   | { kind: 'rewritten' | 'current' | 'gone' | 'waived' }
@@ -43,12 +44,12 @@ export class ApiServerEngine implements RewriteEngine {
     const begun = Date.now();
     const deadline = begun + limits.timeMs;
     let cursor: string | undefined = range.start;
-    let revision = 0;
     let stalled: string | undefined;
 
     const ended = (): boolean =>
       options.signal.aborted || Date.now() >= deadline || counts.examined >= limits.objects;
 
+    const allowed = everySecond(options.guard);
     while (cursor !== undefined && stalled === undefined && !ended()) {
       const page = await this.#cluster.etcd.range({
         start: cursor,
@@ -56,10 +57,10 @@ export class ApiServerEngine implements RewriteEngine {
         limit: Math.min(PAGE, limits.objects - counts.examined),
         keysOnly: true,
       });
-      revision = page.revision;
       // A batch is done as a whole before the cursor moves: what lies before the cursor is never in doubt.
       for (let at = 0; at < page.entries.length && !ended(); at += limits.concurrency) {
         const batch = page.entries.slice(at, at + limits.concurrency);
+        await allowed();
         const results = await Promise.allSettled(
           batch.map(async (entry) =>
             options.waived.get(entry.key) === entry.modRevision
@@ -80,6 +81,8 @@ export class ApiServerEngine implements RewriteEngine {
       }
       if (stalled === undefined && !page.more && cursorIsPast(cursor, page.entries)) cursor = undefined;
     }
+    // Asked once all is written: what etcd keeps from before it may still need the side that is left.
+    const { revision } = await this.#cluster.etcd.count(range.start, range.start);
     return { cursor, counts, refusals, revision, ...(stalled === undefined ? {} : { stalled }) };
   }
 
@@ -114,7 +117,7 @@ export class ApiServerEngine implements RewriteEngine {
     }
     throw new KeyferryError(
       'UnavailableObject',
-      `${entry.key} could not be rewritten in ${ATTEMPTS} attempts: ${why}`,
+      `an object of ${resource.name} could not be rewritten in ${ATTEMPTS} attempts: ${why}`,
       {
         remedy: 'keyferry goes on as soon as the API servers answer',
         retryable: true,
@@ -140,6 +143,16 @@ export class ApiServerEngine implements RewriteEngine {
     if (server === undefined) throw new Error('the schema lets no cluster without API servers pass');
     return server;
   }
+}
+
+/** A worker that was stopped for a while asks before it goes on, whatever it was in the midst of. */
+function everySecond(guard: () => Promise<void>): () => Promise<void> {
+  let checkedAt = 0;
+  return async () => {
+    if (Date.now() - checkedAt < GUARD_MS) return;
+    await guard();
+    checkedAt = Date.now();
+  };
 }
 
 function noOpPatch(path: string) {

@@ -43,6 +43,8 @@ export interface ChunkResult {
 
 export interface ChunkOptions {
   signal: AbortSignal;
+  /** Called before objects are written, every second at least; throws where that is no longer allowed. */
+  guard: () => Promise<void>;
   /** Called whenever everything before the cursor is done. */
   onProgress: (cursor: string, counts: ChunkCounts, refusals: readonly Refusal[]) => void;
   /** Values that are left as they are: by their key, the revision that wrote them. */

@@ -4,6 +4,7 @@ import { Command } from 'commander';
 import { KeyferryError } from '../../errors.ts';
 import {
   approveUpdate,
+  forwardUpdate,
   pauseUpdate,
   resumeUpdate,
   rollbackUpdate,
@@ -19,12 +20,13 @@ type Options = TemporalOptions & { reason?: string; actor: string; json?: boolea
 /** Longer than a worker may take to be found dead and another to replay the workflow. */
 const ANSWER_MS = 20_000;
 
-/** `pause`, `resume`, `approve`, `rollback` and `waive`: each an update, acknowledged or refused with its reason. */
+/** `pause`, `resume`, `approve`, `rollback`, `forward` and `waive`: each an update, acknowledged or refused with its reason. */
 export function messageCommands(): Command[] {
   return [
     command('pause', 'stop writing: it reads "paused" once every writer has answered', pauseUpdate),
     command('resume', 'go on after a pause, or try again after keyferry stopped', resumeUpdate),
     command('rollback', 'bring every object back to the source, from whatever phase', rollbackUpdate),
+    command('forward', 'turn a rollback round: go on towards the target', forwardUpdate),
     approve(),
     waive(),
   ];

@@ -1,0 +1,72 @@
+import type { Expected } from '../src/plan/watch.ts';
+import { changesIn } from '../src/plan/watch.ts';
+import { cluster, watching } from './activities.ts';
+import type { MigrationRun } from './migration-run.ts';
+import type { ClusterLook, FenceInput, GuardedInput, LookInput } from './types.ts';
+
+/** One activity watches for so long; the next one goes on. */
+const WATCH_MS = 60 * 60_000;
+
+/** What lets a writer write only for as long as nothing has changed. */
+export function guardOf(run: MigrationRun): GuardedInput {
+  return { ...fenceOf(run), ...lookInput(run), expected: expectations(run) };
+}
+
+export function fenceOf({ spec, state }: MigrationRun): FenceInput {
+  return { cluster: spec.cluster, fence: { holder: state.id, epoch: state.epoch } };
+}
+
+/** Looks at every API server, and tells the plan what is different. */
+export async function look(run: MigrationRun): Promise<'same' | 'changed'> {
+  return tellChanges(run, await cluster.lookAtServers(lookInput(run)));
+}
+
+/** Watches the API servers, for so many milliseconds at most. */
+export async function watch(run: MigrationRun, forMs = WATCH_MS): Promise<'same' | 'changed'> {
+  const seen = await watching.watchServers({
+    ...lookInput(run),
+    expected: expectations(run),
+    forMs: Math.min(forMs, WATCH_MS),
+  });
+  return tellChanges(run, seen);
+}
+
+function tellChanges(run: MigrationRun, seen: ClusterLook): 'same' | 'changed' {
+  const changes = changesIn(seen, expectations(run));
+  const { strangers } = run.state.seen;
+  for (const { server, kind, why } of changes) {
+    run.note({ actor: 'keyferry', verified: true, what: `${server} changed`, reason: why });
+    run.event({ kind, server });
+  }
+  if (seen.strangers.join() !== strangers.join()) {
+    run.note({
+      actor: 'keyferry',
+      verified: true,
+      what: seen.strangers.length === 0 ? 'every API server is listed again' : 'an API server is not listed',
+      ...(seen.strangers.length === 0 ? {} : { reason: seen.strangers.join(', ') }),
+    });
+    run.event({ kind: 'strangers', servers: seen.strangers });
+  }
+  return changes.length === 0 && seen.strangers.length === 0 ? 'same' : 'changed';
+}
+
+function lookInput({ spec, state }: MigrationRun): LookInput {
+  const known = Object.values(state.loaded).flatMap(({ identity }) =>
+    identity === undefined ? [] : [identity],
+  );
+  return { cluster: spec.cluster, known };
+}
+
+/** What each API server may be seen to run; of one that has settled, also in which process. */
+function expectations({ state }: MigrationRun): Record<string, Expected> {
+  return Object.fromEntries(
+    state.seen.servers.flatMap(({ name, mayRun, doubted }): [string, Expected][] => {
+      const hashes = state.hashes[name];
+      if (hashes === undefined || doubted) return [];
+      const loaded = mayRun.length === 1 ? state.loaded[name] : undefined;
+      return [
+        [name, { hashes: mayRun.map((one) => hashes[one]), ...(loaded === undefined ? {} : { loaded }) }],
+      ];
+    }),
+  );
+}
