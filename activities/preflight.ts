@@ -195,6 +195,16 @@ async function etcdChecks(cluster: Cluster): Promise<Check[]> {
             'make room (compact, defragment, raise the quota) and disarm: a rewrite needs about the size of its objects again until compaction',
         };
       }
+      const silent = status.members.flatMap((one) =>
+        'silent' in one ? [`${one.endpoint}: ${one.silent}`] : [],
+      );
+      if (silent.length > 0) {
+        return {
+          outcome: 'warn',
+          detail: `${silent.length} of ${status.members.length} members did not answer: ${silent.join('; ')}`,
+          remedy: 'bring every member back: the next one that is lost may take etcd with it',
+        };
+      }
       return {
         outcome: 'pass',
         detail: `etcd ${status.version}, database of ${Math.round(status.dbSize / 1e6)} MB`,

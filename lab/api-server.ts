@@ -4,7 +4,7 @@ import { mkdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 import { type ApiServerConfig, type LabConfig } from './config.ts';
-import { etcdUrl } from './etcd.ts';
+import { etcdUrls } from './etcd.ts';
 import { writeByRename } from './files.ts';
 import { HttpClient } from './http.ts';
 import { binaryOf, notPartOfThisLab } from './launch.ts';
@@ -32,7 +32,7 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
   const words = [
     ...(ownHostName.length === 0 ? [] : [...ownHostName, 'sh', '-c', 'hostname "$0" && exec "$@"', node]),
     binaryOf(config, 'kube-apiserver'),
-    `--etcd-servers=${etcdUrl(config)}`,
+    `--etcd-servers=${etcdUrls(config).join(',')}`,
     `--etcd-compaction-interval=${etcdCompactionSeconds}s`,
     '--bind-address=127.0.0.1',
     `--secure-port=${server.port}`,

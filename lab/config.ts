@@ -26,9 +26,16 @@ export interface LabConfig {
 }
 
 export interface EtcdConfig {
+  /** One, or an odd number of them. */
+  readonly members: readonly EtcdMemberConfig[];
+  readonly quotaBytes: number;
+}
+
+export interface EtcdMemberConfig {
+  /** Of its process and its folder: `etcd`, or `etcd-1` … where there are several. */
+  readonly name: string;
   readonly port: number;
   readonly peerPort: number;
-  readonly quotaBytes: number;
 }
 
 export interface ApiServerConfig {

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import { readConfig } from './config.ts';
+import { isEtcd } from './etcd.ts';
 import { labPaths } from './paths.ts';
 import { ProcessTable } from './process.ts';
 
@@ -20,8 +21,8 @@ export async function takeDown(dir: string, { keep = false } = {}): Promise<stri
   const names = table.list().map(({ name }) => name);
   const running = names.filter((name) => table.running(name) !== undefined);
   // etcd last: an API server without it waits instead of ending.
-  await Promise.all(names.filter((name) => name !== 'etcd').map((name) => table.stop(name, GRACE_MS)));
-  await table.stop('etcd', GRACE_MS);
+  await Promise.all(names.filter((name) => !isEtcd(name)).map((name) => table.stop(name, GRACE_MS)));
+  await Promise.all(names.filter(isEtcd).map((name) => table.stop(name, GRACE_MS)));
   if (!keep) rmSync(config.dir, { recursive: true, force: true });
   return running;
 }

@@ -1,37 +1,63 @@
-import { type LabConfig } from './config.ts';
+import { join } from 'node:path';
+import { type EtcdMemberConfig, type LabConfig } from './config.ts';
 import { HttpClient } from './http.ts';
+import { binaryOf, notPartOfThisLab } from './launch.ts';
 import { labPaths } from './paths.ts';
 import { type Launch } from './process.ts';
-import { binaryOf } from './launch.ts';
 
-export function etcdUrl(config: LabConfig): string {
-  return `http://127.0.0.1:${config.etcd.port}`;
+export function etcdUrls(config: LabConfig): string[] {
+  return config.etcd.members.map(clientUrl);
+}
+
+/** The processes of etcd's members: `etcd`, or `etcd-1` … where there are several. */
+export function etcdNames(members: number): string[] {
+  return members === 1 ? ['etcd'] : Array.from({ length: members }, (_, i) => `etcd-${i + 1}`);
+}
+
+export function isEtcd(process: string): boolean {
+  return /^etcd(-\d+)?$/.test(process);
+}
+
+export function etcdMemberOf(config: LabConfig, name: string): EtcdMemberConfig {
+  const member = config.etcd.members.find((candidate) => candidate.name === name);
+  if (member === undefined) throw notPartOfThisLab(name);
+  return member;
+}
+
+export function clientUrl(member: EtcdMemberConfig): string {
+  return `http://127.0.0.1:${member.port}`;
+}
+
+/** Where a member keeps its data. */
+export function etcdFolder(config: LabConfig, name: string): string {
+  return join(config.dir, name);
 }
 
 /**
- * One member on loopback. It does not wait for the disk (`--unsafe-no-fsync`): what it acknowledged survives its own
+ * A member on loopback. It does not wait for the disk (`--unsafe-no-fsync`): what it acknowledged survives its own
  * death, SIGKILL included, but not the machine's. That is fine for a lab, and for nothing else.
  */
-export function etcdLaunch(config: LabConfig): Launch {
-  const paths = labPaths(config.dir);
-  const url = etcdUrl(config);
-  const peer = `http://127.0.0.1:${config.etcd.peerPort}`;
+export function etcdLaunch(config: LabConfig, name: string): Launch {
+  const member = etcdMemberOf(config, name);
+  const url = clientUrl(member);
+  const peer = peerUrl(member);
+  const log = labPaths(config.dir).log(name);
   return {
-    name: 'etcd',
+    name,
     command: binaryOf(config, 'etcd'),
     args: [
-      '--name=lab',
-      `--data-dir=${paths.etcd}`,
+      `--name=${name}`,
+      `--data-dir=${etcdFolder(config, name)}`,
       `--listen-client-urls=${url}`,
       `--advertise-client-urls=${url}`,
       `--listen-peer-urls=${peer}`,
       `--initial-advertise-peer-urls=${peer}`,
-      `--initial-cluster=lab=${peer}`,
+      `--initial-cluster=${config.etcd.members.map((one) => `${one.name}=${peerUrl(one)}`).join(',')}`,
       `--quota-backend-bytes=${config.etcd.quotaBytes}`,
       '--unsafe-no-fsync=true',
       '--log-level=warn',
     ],
-    log: paths.log('etcd'),
+    log,
     readyWithinMs: 60_000,
     ready: async () => {
       const client = new HttpClient(url, { timeoutMs: 5_000 });
@@ -42,4 +68,8 @@ export function etcdLaunch(config: LabConfig): Launch {
       }
     },
   };
+}
+
+function peerUrl(member: EtcdMemberConfig): string {
+  return `http://127.0.0.1:${member.peerPort}`;
 }

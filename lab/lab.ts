@@ -3,7 +3,7 @@ import { KeyferryError } from '../src/errors.ts';
 import { apiClient, apiServerLaunch, apiServerUrl, type LabUser } from './api-server.ts';
 import { readConfig, TASK_QUEUE, TEMPORAL_NAMESPACE, type LabConfig } from './config.ts';
 import { takeDown } from './down.ts';
-import { etcdLaunch, etcdUrl } from './etcd.ts';
+import { etcdLaunch, etcdUrls, isEtcd } from './etcd.ts';
 import { type HttpClient } from './http.ts';
 import { agentLaunch, pluginLaunch, workerLaunch } from './keyferry-processes.ts';
 import { notPartOfThisLab } from './launch.ts';
@@ -21,7 +21,7 @@ export interface LabStatus {
   /** Whether all that was started runs. */
   readonly running: boolean;
   readonly processes: readonly LabProcess[];
-  readonly etcd: { readonly endpoint: string };
+  readonly etcd: { readonly endpoints: readonly string[] };
   readonly apiServers: readonly {
     readonly node: string;
     readonly server: string;
@@ -54,8 +54,9 @@ export interface LabProcess {
  * A control plane on this machine: etcd, API servers, Vault, Temporal, and keyferry's own processes if wanted.
  *
  * Its processes are detached: they outlive the one that put them up, and another may open the lab by its folder.
- * Processes are named `etcd`, `vault`, `temporal`, `<node>.apiserver`, `<node>.plugin`, `<node>.source-plugin`,
- * `<node>.agent` and `worker-<n>`; any of them can be started, also one that `up` left out.
+ * Processes are named `etcd` (or `etcd-1` … where it has several members), `vault`, `temporal`, `<node>.apiserver`,
+ * `<node>.plugin`, `<node>.source-plugin`, `<node>.agent` and `worker-<n>`; any of them can be started, also one that
+ * `up` left out.
  */
 export class Lab {
   readonly config: LabConfig;
@@ -168,7 +169,7 @@ export class Lab {
       cluster: config.cluster,
       running: processes.length > 0 && processes.every(({ running }) => running),
       processes,
-      etcd: { endpoint: etcdUrl(config) },
+      etcd: { endpoints: etcdUrls(config) },
       apiServers: await Promise.all(
         config.apiServers.map(async (server) => {
           const own = paths.node(server.node);
@@ -217,7 +218,7 @@ export class Lab {
 
   #launch(name: string): Launch {
     const { config } = this;
-    if (name === 'etcd') return etcdLaunch(config);
+    if (isEtcd(name)) return etcdLaunch(config, name);
     if (name === 'vault') return vaultLaunch(config);
     if (name === 'temporal') return temporalLaunch(config);
     const worker = /^worker-(\d+)$/.exec(name)?.[1];

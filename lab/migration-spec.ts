@@ -1,7 +1,7 @@
 import { apiServerUrl } from './api-server.ts';
 import { type LabConfig } from './config.ts';
 import { SOURCE_KMS } from './encryption-configuration.ts';
-import { etcdUrl } from './etcd.ts';
+import { etcdUrls } from './etcd.ts';
 import { labPaths } from './paths.ts';
 
 /** A migration's document as a user writes it. The lab writes it by hand, as users do, and not with keyferry's own types. */
@@ -35,7 +35,7 @@ export function migrationSpec(config: LabConfig, overrides: MigrationOverrides =
           server: apiServerUrl(server),
           certificateAuthority: { file: paths.node(server.node).certificate },
         })),
-        etcd: { endpoints: [etcdUrl(config)], prefix: '/registry' },
+        etcd: { endpoints: etcdUrls(config), prefix: '/registry' },
         encryptionConfiguration: {
           file: anyNode.encryptionConfiguration,
           takeUp: config.apiServerOptions.reload ? 'Reload' : 'Restart',

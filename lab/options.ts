@@ -6,6 +6,8 @@ export interface LabOptions {
   /** A folder that doesn't exist yet, or is empty. */
   readonly dir: string;
   readonly apiServers?: number;
+  /** Members of etcd (default 1); three go on without one of them. */
+  readonly etcdMembers?: number;
   /** Take a changed encryption configuration up without a restart (default true). */
   readonly reload?: boolean;
   /** Default 60, as in Kubernetes. */

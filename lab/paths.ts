@@ -41,7 +41,6 @@ export interface LabPaths {
   readonly seed: string;
   readonly pki: string;
   readonly tokens: string;
-  readonly etcd: string;
   readonly vault: VaultPaths;
   readonly temporal: string;
   node(name: string): NodePaths;
@@ -86,7 +85,6 @@ export function labPaths(dir: string): LabPaths {
     seed: join(dir, 'seed.json'),
     pki: join(dir, 'pki'),
     tokens: join(dir, 'pki', 'tokens.csv'),
-    etcd: join(dir, 'etcd'),
     vault: {
       dir: vault,
       config: join(vault, 'vault.hcl'),

@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, rmSync } from 'node:fs';
 import { resolve } from 'node:path';
 import { stringify } from 'yaml';
 import { KeyferryError, messageOf } from '../src/errors.ts';
 import { apiClient, apiServerLaunch, ownHostNamePrefix, writePki } from './api-server.ts';
-import { writeConfig, type ApiServerConfig, type LabConfig } from './config.ts';
+import { writeConfig, type ApiServerConfig, type EtcdMemberConfig, type LabConfig } from './config.ts';
 import { takeDown } from './down.ts';
 import { initialEncryptionConfiguration, initialKmsConfiguration } from './encryption-configuration.ts';
-import { etcdLaunch } from './etcd.ts';
+import { etcdFolder, etcdLaunch, etcdNames } from './etcd.ts';
 import { writeByRename } from './files.ts';
 import {
   agentLaunch,
@@ -72,7 +72,10 @@ async function newConfig(options: LabOptions): Promise<LabConfig> {
     createdAt: new Date().toISOString(),
     cluster: `lab-${randomBytes(3).toString('hex')}`,
     binaries: {},
-    etcd: { port: 0, peerPort: 0, quotaBytes: 8 * GIB },
+    etcd: {
+      members: etcdNames(options.etcdMembers ?? 1).map((name) => ({ name, port: 0, peerPort: 0 })),
+      quotaBytes: 8 * GIB,
+    },
     apiServers: nodes.map((node) => ({ node, port: 0 })),
     sourcePlugins: options.sourcePlugins ?? false,
     apiServerOptions: {
@@ -172,10 +175,7 @@ async function startControlPlane(
   start: Start,
   before: Promise<unknown>,
 ): Promise<LabConfig> {
-  const withEtcd = await withFreshPorts(
-    async () => ({ ...base, etcd: { ...base.etcd, port: await freePort(), peerPort: await freePort() } }),
-    (config) => start(config, etcdLaunch),
-  );
+  const withEtcd = await startEtcd(base, start);
   await before;
   const servers = await allSettled(
     base.apiServers.map(async ({ node }): Promise<ApiServerConfig> => {
@@ -201,6 +201,33 @@ async function startControlPlane(
     api.close();
   }
   return config;
+}
+
+/** All members at once: none is ready before most of them are. */
+async function startEtcd(base: LabConfig, start: Start): Promise<LabConfig> {
+  const { members } = base.etcd;
+  const table = new ProcessTable(labPaths(base.dir).run);
+  return withFreshPorts(
+    async () => {
+      const settled: EtcdMemberConfig[] = [];
+      for (const { name } of members) {
+        settled.push({ name, port: await freePort(), peerPort: await freePort() });
+      }
+      return { ...base, etcd: { ...base.etcd, members: settled } };
+    },
+    async (config) => {
+      try {
+        await allSettled(members.map(({ name }) => start(config, (own) => etcdLaunch(own, name))));
+      } catch (error) {
+        // The others remember the ports of the one that failed.
+        for (const { name } of members) {
+          await table.stop(name);
+          rmSync(etcdFolder(base, name), { recursive: true, force: true });
+        }
+        throw error;
+      }
+    },
+  );
 }
 
 async function startVault(base: LabConfig, start: Start): Promise<LabConfig> {

@@ -1,6 +1,6 @@
 import { endOfPrefix, after, EtcdClient } from '../../src/cluster/etcd.ts';
 import { KeyferryError } from '../../src/errors.ts';
-import { etcdUrl } from '../etcd.ts';
+import { etcdUrls } from '../etcd.ts';
 import { type Lab } from '../lab.ts';
 
 const ROW = 16;
@@ -15,7 +15,7 @@ export class EtcdView {
   readonly #etcd: EtcdClient;
 
   constructor(lab: Lab) {
-    this.#etcd = new EtcdClient({ endpoints: [etcdUrl(lab.config)], prefix: '/registry' });
+    this.#etcd = new EtcdClient({ endpoints: etcdUrls(lab.config), prefix: '/registry' });
   }
 
   /** @throws KeyferryError `NotFoundKey` */

@@ -1,11 +1,7 @@
-import { readFileSync } from 'node:fs';
-import { Etcd3, type IKeyValue, type ITxnRequest, type ITxnResponse } from 'etcd3';
-import { KeyferryError, messageOf } from '../errors.ts';
+import type { IKeyValue, ITxnRequest, ITxnResponse } from 'etcd3';
+import { KeyferryError } from '../errors.ts';
 import type { EtcdSpec } from '../spec/migration.ts';
-
-/** Values of up to 1.5 MiB, a page of them, and room; gRPC's own default is 4 MiB. */
-const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
-const DEADLINE_MS = 30_000;
+import { EtcdMembers } from './etcd-members.ts';
 
 /** One key of etcd. `value` is empty where only keys were asked for. */
 export interface EtcdEntry {
@@ -37,39 +33,51 @@ export interface RangeQuery {
   minModRevision?: number;
 }
 
-/** etcd behind the API servers, with deadlines; keys are text, as kube-apiserver's are. */
+/** What one member says of itself, or why it said nothing. */
+export type EtcdMember = { endpoint: string } & (
+  | {
+      version: string;
+      /** Bytes of its database file, and of what in it is in use. */
+      dbSize: number;
+      dbInUse: number;
+      leads: boolean;
+    }
+  | { silent: string }
+);
+
+export interface EtcdStatus {
+  members: EtcdMember[];
+  /** The lowest version and the largest database of those that answered. */
+  version: string;
+  dbSize: number;
+  /** `NOSPACE (member 8e9e05c52164694d)`: of all members, also of those that are silent. */
+  alarms: string[];
+}
+
+/**
+ * etcd behind the API servers; keys are text, as kube-apiserver's are.
+ *
+ * Reads are linearizable: a member that lags catches up before it answers, and one that has lost the others doesn't. They are
+ * repeated within a call, writes never.
+ */
 export class EtcdClient {
-  readonly #client: Etcd3;
-  readonly #endpoints: string;
+  readonly #members: EtcdMembers;
 
   /** @throws KeyferryError `FileEtcdTls` when a certificate file can't be read */
   constructor(spec: EtcdSpec) {
-    this.#endpoints = spec.endpoints.join(', ');
-    this.#client = new Etcd3({
-      hosts: spec.endpoints,
-      dialTimeout: 5_000,
-      ...credentialsOf(spec),
-      grpcOptions: {
-        'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
-        'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-        'grpc.keepalive_time_ms': 30_000,
-        'grpc.keepalive_timeout_ms': 10_000,
-      },
-      defaultCallOptions: (context) => (context.isStream ? {} : { deadline: Date.now() + DEADLINE_MS }),
-    });
+    this.#members = new EtcdMembers(spec);
   }
 
   /** A page of a range in key order, at etcd's newest revision: so a compaction never gets in the way. */
   async range(query: RangeQuery): Promise<EtcdPage> {
-    const response = await this.#call('range', () =>
-      this.#client.kv.range({
-        key: Buffer.from(query.start),
-        range_end: Buffer.from(query.end),
-        limit: query.limit,
-        keys_only: query.keysOnly ?? false,
-        ...(query.minModRevision === undefined ? {} : { min_mod_revision: query.minModRevision }),
-      }),
-    );
+    const request = {
+      key: Buffer.from(query.start),
+      range_end: Buffer.from(query.end),
+      limit: query.limit,
+      keys_only: query.keysOnly ?? false,
+      ...(query.minModRevision === undefined ? {} : { min_mod_revision: query.minModRevision }),
+    };
+    const response = await this.#members.read('range', ({ kv }, options) => kv.range(request, options));
     return {
       entries: response.kvs.map(entryOf),
       more: response.more,
@@ -79,67 +87,105 @@ export class EtcdClient {
 
   /** How many keys a range holds. */
   async count(start: string, end: string): Promise<{ count: number; revision: number }> {
-    const response = await this.#call('count', () =>
-      this.#client.kv.range({ key: Buffer.from(start), range_end: Buffer.from(end), count_only: true }),
-    );
+    const request = { key: Buffer.from(start), range_end: Buffer.from(end), count_only: true };
+    const response = await this.#members.read('count', ({ kv }, options) => kv.range(request, options));
     return { count: Number(response.count), revision: Number(response.header.revision) };
   }
 
   async get(key: string): Promise<EtcdEntry | undefined> {
-    const response = await this.#call('get', () => this.#client.kv.range({ key: Buffer.from(key) }));
+    const request = { key: Buffer.from(key) };
+    const response = await this.#members.read('get', ({ kv }, options) => kv.range(request, options));
     const kv = response.kvs[0];
     return kv === undefined ? undefined : entryOf(kv);
   }
 
-  /** Whether etcd has compacted everything older than a revision away. */
+  /**
+   * Whether everything older than a revision is compacted away, in each member that answers: one that lags still feeds old
+   * values to the watches of its API server. A member that is silent is left out.
+   */
   async compactedPast(revision: number): Promise<boolean> {
-    try {
-      await this.#client.kv.range({ key: Buffer.from('/'), count_only: true, revision });
-      return false;
-    } catch (error) {
-      if (messageOf(error).includes('required revision has been compacted')) return true;
-      throw this.#explained('ask etcd for an old revision', error);
+    // Serializable: from what this very member has, whatever the others know.
+    const request = { key: Buffer.from('/'), count_only: true, revision, serializable: true };
+    const members = await this.#members.each(({ kv }, options) => kv.range(request, options));
+    const why = new Map<string, string>();
+    for (const member of members) {
+      if ('answer' in member) return false;
+      const said = member.error.message;
+      if (said.includes('required revision is a future revision')) return false;
+      if (!said.includes('required revision has been compacted')) why.set(member.endpoint, said);
     }
+    if (why.size === members.length) throw this.#members.unanswered('ask for an old revision', why);
+    return true;
   }
 
+  /**
+   * @throws KeyferryError `UnreachableEtcd`, retryable, also when the transaction may have been done: the caller must be able
+   * to tell, or to do it twice
+   */
   async txn(request: ITxnRequest): Promise<ITxnResponse> {
-    return await this.#call('write', () => this.#client.kv.txn(request));
+    return await this.#members.write('write', ({ kv }, options) => kv.txn(request, options));
   }
 
-  /** Bytes of the database, of what is in use, and the alarms that are raised, of the member that answered. */
-  async status(): Promise<{ version: string; dbSize: number; alarms: string[] }> {
-    const status = await this.#call('status', () => this.#client.maintenance.status());
-    const alarms = await this.#call('alarms', () => this.#client.maintenance.alarm({ action: 'Get' }));
+  /**
+   * What every member says of itself, and the alarms of all.
+   *
+   * @throws KeyferryError `UnreachableEtcd` when none answers; `ForeignEtcd` when they aren't members of one cluster
+   */
+  async status(): Promise<EtcdStatus> {
+    const clusters = new Map<string, string>();
+    const silent = new Map<string, string>();
+    const members: EtcdMember[] = [];
+    for (const one of await this.#members.each(({ maintenance }, options) => maintenance.status(options))) {
+      if ('error' in one) {
+        silent.set(one.endpoint, one.error.message);
+        members.push({ endpoint: one.endpoint, silent: one.error.message });
+        continue;
+      }
+      const { header, version, dbSize, dbSizeInUse, leader } = one.answer;
+      clusters.set(one.endpoint, BigInt(header.cluster_id).toString(16));
+      members.push({
+        endpoint: one.endpoint,
+        version,
+        dbSize: Number(dbSize),
+        dbInUse: Number(dbSizeInUse),
+        leads: leader === header.member_id,
+      });
+    }
+    if (clusters.size === 0) throw this.#members.unanswered('status', silent);
+    refuseStrangers(clusters);
+    // Raised alarms are agreed on: whichever member answers knows those of all.
+    const { alarms } = await this.#members.read('alarms', ({ maintenance }, options) =>
+      maintenance.alarm({ action: 'Get' }, options),
+    );
+    const answered = members.filter((member) => 'version' in member);
     return {
-      version: status.version,
-      dbSize: Number(status.dbSize),
-      alarms: alarms.alarms.map((one) => one.alarm),
+      members,
+      version: answered.map(({ version }) => version).sort(byVersion)[0] ?? '',
+      dbSize: Math.max(...answered.map(({ dbSize }) => dbSize)),
+      alarms: alarms.map(({ alarm, memberID }) => `${alarm} (member ${BigInt(memberID).toString(16)})`),
     };
   }
 
   close(): void {
-    this.#client.close();
+    this.#members.close();
   }
+}
 
-  async #call<T>(what: string, run: () => Promise<T>): Promise<T> {
-    try {
-      return await run();
-    } catch (error) {
-      throw this.#explained(what, error);
-    }
-  }
+/** @param clusters - the id of the cluster that each endpoint belongs to */
+function refuseStrangers(clusters: ReadonlyMap<string, string>): void {
+  if (new Set(clusters.values()).size < 2) return;
+  const each = [...clusters].map(([endpoint, id]) => `${endpoint} to ${id}`);
+  throw new KeyferryError(
+    'ForeignEtcd',
+    `the etcd endpoints belong to different clusters: ${each.join(', ')}`,
+    {
+      remedy: 'name only the members of the etcd behind these API servers under spec.cluster.etcd.endpoints',
+    },
+  );
+}
 
-  #explained(what: string, error: unknown): KeyferryError {
-    return new KeyferryError(
-      'UnreachableEtcd',
-      `etcd (${this.#endpoints}) did not answer (${what}): ${messageOf(error)}`,
-      {
-        remedy: 'check that etcd runs and that the endpoints and certificates in the spec are right',
-        retryable: true,
-        cause: error,
-      },
-    );
-  }
+function byVersion(a: string, b: string): number {
+  return a.localeCompare(b, 'en', { numeric: true });
 }
 
 /** The key right after another, to go on behind it. */
@@ -155,22 +201,4 @@ export function endOfPrefix(prefix: string): string {
 
 function entryOf(kv: IKeyValue): EtcdEntry {
   return { key: kv.key.toString('utf8'), value: kv.value, modRevision: Number(kv.mod_revision) };
-}
-
-function credentialsOf(spec: EtcdSpec) {
-  if (spec.tls === undefined) return {};
-  try {
-    return {
-      credentials: {
-        rootCertificate: readFileSync(spec.tls.caFile),
-        certChain: readFileSync(spec.tls.certFile),
-        privateKey: readFileSync(spec.tls.keyFile),
-      },
-    };
-  } catch (error) {
-    throw new KeyferryError('FileEtcdTls', `etcd's certificate files can't be read: ${messageOf(error)}`, {
-      remedy: 'name files under spec.cluster.etcd.tls that this machine can read',
-      cause: error,
-    });
-  }
 }

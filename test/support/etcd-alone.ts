@@ -1,8 +1,8 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { type LabConfig } from '../../lab/config.ts';
-import { etcdLaunch, etcdUrl } from '../../lab/etcd.ts';
+import { type EtcdMemberConfig, type LabConfig } from '../../lab/config.ts';
+import { etcdLaunch, etcdNames, etcdUrls } from '../../lab/etcd.ts';
 import { HttpClient } from '../../lab/http.ts';
 import { labPaths } from '../../lab/paths.ts';
 import { freePort } from '../../lab/ports.ts';
@@ -13,19 +13,23 @@ import { EtcdClient } from '../../src/cluster/etcd.ts';
 /** An etcd of a test file's own, without the rest of a lab. */
 export class EtcdAlone {
   readonly client: EtcdClient;
-  readonly #dir: string;
+  readonly endpoints: readonly string[];
+  readonly #config: LabConfig;
   readonly #processes: ProcessTable;
-  readonly #url: string;
 
-  private constructor(dir: string, processes: ProcessTable, url: string) {
-    this.#dir = dir;
+  private constructor(config: LabConfig, processes: ProcessTable) {
+    this.#config = config;
     this.#processes = processes;
-    this.#url = url;
-    this.client = new EtcdClient({ endpoints: [url], prefix: '/registry' });
+    this.endpoints = etcdUrls(config);
+    this.client = this.newClient();
   }
 
-  /** Builds etcd if it isn't there yet. */
-  static async up(): Promise<EtcdAlone> {
+  /** Builds etcd if it isn't there yet. Its processes are named as those of a lab: `etcd`, or `etcd-1` … */
+  static async up(members = 1): Promise<EtcdAlone> {
+    const settled: EtcdMemberConfig[] = [];
+    for (const name of etcdNames(members)) {
+      settled.push({ name, port: await freePort(), peerPort: await freePort() });
+    }
     const dir = mkdtempSync(join(tmpdir(), 'kf-etcd-'));
     const config: LabConfig = {
       kind: 'keyferry-lab',
@@ -34,7 +38,7 @@ export class EtcdAlone {
       createdAt: new Date().toISOString(),
       cluster: 'etcd-alone',
       binaries: { etcd: await findServer('etcd', (line) => process.stderr.write(`${line}\n`)) },
-      etcd: { port: await freePort(), peerPort: await freePort(), quotaBytes: 1024 ** 3 },
+      etcd: { members: settled, quotaBytes: 1024 ** 3 },
       apiServers: [],
       sourcePlugins: false,
       apiServerOptions: {
@@ -45,14 +49,28 @@ export class EtcdAlone {
       },
     };
     const processes = new ProcessTable(labPaths(dir).run);
-    await processes.startAndWait(etcdLaunch(config));
-    return new EtcdAlone(dir, processes, etcdUrl(config));
+    await Promise.all(settled.map(({ name }) => processes.startAndWait(etcdLaunch(config, name))));
+    return new EtcdAlone(config, processes);
   }
 
   async down(): Promise<void> {
     this.client.close();
-    await this.#processes.stop('etcd');
-    rmSync(this.#dir, { recursive: true });
+    await Promise.all(this.#config.etcd.members.map(({ name }) => this.#processes.stop(name)));
+    rmSync(this.#config.dir, { recursive: true });
+  }
+
+  /** One more client of all members; close it after use. */
+  newClient(endpoints = this.endpoints): EtcdClient {
+    return new EtcdClient({ endpoints: [...endpoints], prefix: '/registry' });
+  }
+
+  async start(name: string): Promise<void> {
+    await this.#processes.startAndWait(etcdLaunch(this.#config, name));
+  }
+
+  /** SIGKILL, SIGSTOP, SIGCONT. */
+  async signal(name: string, signal: NodeJS.Signals): Promise<void> {
+    await this.#processes.signal(name, signal);
   }
 
   /** Writes keys, a hundred in a transaction; answers with the revision of the last one. */
@@ -75,7 +93,7 @@ export class EtcdAlone {
 
   /** Forgets everything older than a revision. */
   async compact(revision: number): Promise<void> {
-    const client = new HttpClient(this.#url);
+    const client = new HttpClient(this.endpoints[0] ?? '');
     try {
       await client.expect('POST', '/v3/kv/compaction', { revision, physical: true });
     } finally {

@@ -1,4 +1,5 @@
-import { etcdUrl } from '../../lab/etcd.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { clientUrl, etcdMemberOf, etcdUrls } from '../../lab/etcd.ts';
 import { HttpClient } from '../../lab/http.ts';
 import { type Lab } from '../../lab/lab.ts';
 
@@ -15,25 +16,45 @@ interface RangeAnswer {
   readonly kvs?: { key: string; value: string; mod_revision: string; version: string }[];
 }
 
-/** Reads all that lies under a prefix, through etcd's JSON gateway: no code of keyferry's is asked. */
+/**
+ * Asks etcd through its JSON gateway: no code of keyferry's is asked.
+ *
+ * @param endpoints - asked in turn until one answers; all members unless given
+ */
+export async function askEtcd(
+  lab: Lab,
+  path: string,
+  body: object,
+  endpoints: readonly string[] = etcdUrls(lab.config),
+): Promise<unknown> {
+  const silent: unknown[] = [];
+  for (const endpoint of endpoints) {
+    const client = new HttpClient(endpoint, { timeoutMs: 60_000 });
+    try {
+      return JSON.parse((await client.expect('POST', path, body)).text) as unknown;
+    } catch (error) {
+      silent.push(error);
+    } finally {
+      client.close();
+    }
+  }
+  throw new AggregateError(silent, `no member of etcd answered to ${path}`);
+}
+
+/** Reads all that lies under a prefix. */
 export async function storedUnder(lab: Lab, prefix: string): Promise<StoredValue[]> {
   const end = Buffer.from(prefix);
   end.writeUInt8(end.readUInt8(end.length - 1) + 1, end.length - 1);
-  const client = new HttpClient(etcdUrl(lab.config), { timeoutMs: 60_000 });
-  try {
-    const answer = await client.expect('POST', '/v3/kv/range', {
-      key: Buffer.from(prefix).toString('base64'),
-      range_end: end.toString('base64'),
-    });
-    return ((JSON.parse(answer.text) as RangeAnswer).kvs ?? []).map((kv) => ({
-      key: Buffer.from(kv.key, 'base64').toString('utf8'),
-      value: Buffer.from(kv.value, 'base64'),
-      modRevision: Number(kv.mod_revision),
-      version: Number(kv.version),
-    }));
-  } finally {
-    client.close();
-  }
+  const answer = await askEtcd(lab, '/v3/kv/range', {
+    key: Buffer.from(prefix).toString('base64'),
+    range_end: end.toString('base64'),
+  });
+  return ((answer as RangeAnswer).kvs ?? []).map((kv) => ({
+    key: Buffer.from(kv.key, 'base64').toString('utf8'),
+    value: Buffer.from(kv.value, 'base64'),
+    modRevision: Number(kv.mod_revision),
+    version: Number(kv.version),
+  }));
 }
 
 /** Every Secret and ConfigMap. */
@@ -60,13 +81,58 @@ export const TARGET_FORMAT = 'k8s:enc:kms:v2:vault:';
 
 /** Puts a value into etcd behind the API servers' backs. */
 export async function store(lab: Lab, key: string, value: Buffer): Promise<void> {
-  const client = new HttpClient(etcdUrl(lab.config));
-  try {
-    await client.expect('POST', '/v3/kv/put', {
-      key: Buffer.from(key).toString('base64'),
-      value: value.toString('base64'),
-    });
-  } finally {
-    client.close();
+  await askEtcd(lab, '/v3/kv/put', {
+    key: Buffer.from(key).toString('base64'),
+    value: value.toString('base64'),
+  });
+}
+
+export interface Compacting {
+  /** How often etcd's history was thrown away so far. */
+  readonly times: number;
+  stop(): Promise<void>;
+}
+
+/** Throws all of etcd's history away again and again: nothing but the newest revision can be read. */
+export function keepCompacting(lab: Lab, everyMs: number): Compacting {
+  const stopping = new AbortController();
+  let times = 0;
+  const compacting = (async () => {
+    while (!stopping.signal.aborted) {
+      times += await compact(lab).catch(() => 0);
+      await sleep(everyMs, undefined, { signal: stopping.signal }).catch(() => undefined);
+    }
+  })();
+  return {
+    get times() {
+      return times;
+    },
+    stop: async () => {
+      stopping.abort();
+      await compacting;
+    },
+  };
+}
+
+/** @returns 1, the number of compactions; an API server that compacts too may have been faster, which is an error */
+async function compact(lab: Lab): Promise<number> {
+  const { header } = (await askEtcd(lab, '/v3/maintenance/status', {})) as { header: { revision: string } };
+  await askEtcd(lab, '/v3/kv/compaction', { revision: header.revision, physical: true });
+  return 1;
+}
+
+/** The member that leads, by the name of its process. */
+export async function leaderOf(lab: Lab): Promise<string> {
+  for (const member of lab.config.etcd.members) {
+    const status = (await askEtcd(lab, '/v3/maintenance/status', {}, [clientUrl(member)]).catch(
+      () => undefined,
+    )) as { header: { member_id: string }; leader: string } | undefined;
+    if (status !== undefined && status.leader === status.header.member_id) return member.name;
   }
+  throw new Error('no member of etcd leads');
+}
+
+/** Rewrites the database file of one member, which answers nothing meanwhile. */
+export async function defragment(lab: Lab, name: string): Promise<void> {
+  await askEtcd(lab, '/v3/maintenance/defragment', {}, [clientUrl(etcdMemberOf(lab.config, name))]);
 }

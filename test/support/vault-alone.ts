@@ -38,7 +38,7 @@ export class VaultAlone {
       createdAt: new Date().toISOString(),
       cluster: 'vault-alone',
       binaries: { vault: await findServer('vault', (line) => process.stderr.write(`${line}\n`)) },
-      etcd: { port: 0, peerPort: 0, quotaBytes: 0 },
+      etcd: { members: [], quotaBytes: 0 },
       apiServers: [],
       sourcePlugins: false,
       apiServerOptions: {

@@ -164,7 +164,7 @@ function describe(status: LabStatus): string {
     ]),
   ];
   const places = [
-    ['etcd', status.etcd.endpoint],
+    ['etcd', status.etcd.endpoints.join(', ')],
     ...status.apiServers.map(({ node, server, ready }) => [
       node,
       `${server} (${ready ? 'ready' : 'not ready'})`,
