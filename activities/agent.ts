@@ -40,6 +40,7 @@ const RESTART_TIMEOUT_MS = 120_000;
 
 /** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
 export function agentActivities({ node, restartCommand }: AgentDependencies) {
+  const inTurn = oneAtATime();
   const changed = (file: string, hash: string): KeyferryError =>
     new KeyferryError(
       'EncryptionConfigurationChanged',
@@ -82,23 +83,24 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
      * Brings the file into an arrangement, always worked out from the original that is kept beside it: doing it twice,
      * or after a crash in between, ends the same.
      */
-    async arrangeConfiguration(input: ArrangeInput): Promise<ArrangeResult> {
-      const { migrationId, arrangement, checkedHash, ...edit } = input;
-      const present = await readConfigurationFile(edit.file);
-      const kept = await keepOriginal(edit.file, migrationId);
-      // Preflight looked at one file; another must not become the original that everything is worked out from.
-      if (kept.hash !== checkedHash) {
-        await dropOriginal(edit.file, migrationId);
-        throw changed(edit.file, present.hash);
-      }
-      const original = await readOriginal(edit.file, migrationId);
-      const wanted = arrange(original.text, { ...edit, arrangement });
-      if (present.text === wanted) return { hash: present.hash };
-      const ours = arrangements.map((one) => arrange(original.text, { ...edit, arrangement: one }));
-      if (!ours.includes(present.text)) throw changed(edit.file, present.hash);
-      await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
-      return { hash: hashOf(wanted) };
-    },
+    arrangeConfiguration: (input: ArrangeInput): Promise<ArrangeResult> =>
+      inTurn(async () => {
+        const { migrationId, arrangement, checkedHash, ...edit } = input;
+        const present = await readConfigurationFile(edit.file);
+        const kept = await keepOriginal(edit.file, migrationId);
+        // Preflight looked at one file; another must not become the original that everything is worked out from.
+        if (kept.hash !== checkedHash) {
+          await dropOriginal(edit.file, migrationId);
+          throw changed(edit.file, present.hash);
+        }
+        const original = await readOriginal(edit.file, migrationId);
+        const wanted = arrange(original.text, { ...edit, arrangement });
+        if (present.text === wanted) return { hash: present.hash };
+        const ours = arrangements.map((one) => arrange(original.text, { ...edit, arrangement: one }));
+        if (!ours.includes(present.text)) throw changed(edit.file, present.hash);
+        await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
+        return { hash: hashOf(wanted) };
+      }),
 
     /** Seals canaries as an API server would that writes with the target. */
     async sealCanaries({
@@ -174,9 +176,21 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
     },
 
     /** Removes the original that was kept: the point of no return on this node. */
-    async dropKept({ file, migrationId }: DropKeptInput): Promise<void> {
-      await dropOriginal(file, migrationId);
-    },
+    dropKept: ({ file, migrationId }: DropKeptInput): Promise<void> =>
+      inTurn(() => dropOriginal(file, migrationId)),
+  };
+}
+
+/**
+ * Edits of one agent, one after another: one that was stopped for a while finds the attempt that Temporal gave up beside
+ * the next one, and each would take the other's edit for somebody else's.
+ */
+function oneAtATime(): <T>(edit: () => Promise<T>) => Promise<T> {
+  let last: Promise<unknown> = Promise.resolve();
+  return (edit) => {
+    const mine = last.then(edit);
+    last = mine.catch(() => undefined);
+    return mine;
   };
 }
 
