@@ -52,11 +52,25 @@ export class ApiServer {
   }
 
   /**
-   * Sends one request, and answers with whatever status came back.
+   * Sends one request, and answers with whatever status came back. All of keyferry's may be sent twice.
    *
-   * @throws KeyferryError `UnreachableApiServer`, retryable, when no answer came
+   * @throws KeyferryError, retryable: `UnreachableApiServer` when no answer came; `StartingApiServer` when it refuses
+   * because it hasn't loaded its roles yet, as a server does for a moment after it has begun to listen
    */
   async request(request: ApiRequest): Promise<ApiResponse> {
+    const response = await this.#send(request);
+    if (!refusedByRoles(response)) return response;
+    const { status } = await this.#send({ method: 'GET', path: '/readyz', timeoutMs: 10_000 });
+    // It may have become ready in between: only now its word counts.
+    if (status === 200) return await this.#send(request);
+    throw new KeyferryError(
+      'StartingApiServer',
+      `API server ${this.name} answered 403, and ${status} to /readyz: it isn't ready yet`,
+      { remedy: `keyferry tries again; if it stays so, see what ${this.name} logs`, retryable: true },
+    );
+  }
+
+  async #send(request: ApiRequest): Promise<ApiResponse> {
     const { timeoutMs = 30_000 } = request;
     try {
       const session = await this.#open();
@@ -184,6 +198,11 @@ function kubeconfigTrouble(error: unknown): string {
 }
 
 class KubeconfigIncomplete extends Error {}
+
+/** As the authorizer words it; admission answers 403 as well, and says who refused. */
+function refusedByRoles({ status, text }: ApiResponse): boolean {
+  return status === 403 && / cannot [a-z]+ (resource|path) /.test(text);
+}
 
 async function read(response: Dispatcher.ResponseData): Promise<ApiResponse> {
   const text = await response.body.text();
