@@ -3,14 +3,24 @@ import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Journal } from '../../lab/journal.ts';
 import { verifyContent } from '../../lab/seed.ts';
+import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
-import { formats, migratedValues, SOURCE_FORMAT, TARGET_FORMAT } from '../support/etcd.ts';
+import { formats, migratedValues, storedUnder, SOURCE_FORMAT, TARGET_FORMAT } from '../support/etcd.ts';
+import { type Progress } from '../../src/plan/progress.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
 
 jest.setTimeout(400_000);
 
 const OBJECTS = 250;
+
+/** Whether one server, and not yet all, has the arrangement. */
+function atOne(arrangement: string): (progress: Progress) => boolean {
+  return ({ apiServers }) => {
+    const there = apiServers.filter(({ mayRun }) => mayRun.length === 1 && mayRun[0] === arrangement);
+    return there.length > 0 && there.length < apiServers.length;
+  };
+}
 
 describe('a rollback', () => {
   const cleanUp = new CleanUp();
@@ -19,8 +29,9 @@ describe('a rollback', () => {
   let originals: Record<string, string>;
 
   beforeAll(async () => {
-    plane = cleanUp.keep(await ControlPlane.up({ seed: { secrets: OBJECTS - 50, configMaps: 50 } }), (up) =>
-      up.down(),
+    plane = cleanUp.keep(
+      await ControlPlane.up({ apiServers: 3, seed: { secrets: OBJECTS - 50, configMaps: 50 } }),
+      (up) => up.down(),
     );
     originals = plane.configurations();
     journal = cleanUp.keep(await Journal.start(plane.lab, { rate: 10, writers: 1 }), (one) => one.stop());
@@ -28,13 +39,39 @@ describe('a rollback', () => {
 
   afterAll(() => cleanUp.run());
 
+  /** Files, objects and canaries are as they were, every object can be read, and the cluster is free. */
+  async function expectAsBefore(report: MigrationReport): Promise<void> {
+    expect(report.outcome).toBe('rolled-back');
+    expect(plane.configurations()).toEqual(originals);
+    const folder = dirname(plane.configurationFile(plane.lab.nodes[0] ?? ''));
+    expect(readdirSync(folder)).toEqual(['config.yaml']);
+    const values = await migratedValues(plane.lab);
+    expect(formats(values)).toEqual({ [SOURCE_FORMAT]: values.length });
+    expect(values.filter(({ key }) => key.includes('keyferry-canary')).map(({ key }) => key)).toEqual([]);
+    for (const node of plane.lab.nodes) {
+      expect(await verifyContent(plane.lab, { node })).toEqual({
+        checked: OBJECTS,
+        missing: [],
+        different: [],
+        unreadable: [],
+      });
+    }
+    expect(await storedUnder(plane.lab, '/registry/keyferry.dev/')).toEqual([]);
+    expect(await storedUnder(plane.lab, '/registry/leases/kube-system/keyferry')).toEqual([]);
+  }
+
   /** When a migration is where it is to be turned round, and whether anything was under the target by then. */
   const cases: readonly [
     phase: string,
     when: (one: RunningMigration) => Promise<unknown>,
     targetWrote: boolean,
   ][] = [
-    ['stage', (one) => one.untilPhase('stage'), false],
+    ['preflight', (one) => one.untilPhase('preflight'), false],
+    [
+      'stage',
+      (one) => one.until('the first of three servers to read the target', atOne('target-reads')),
+      false,
+    ],
     ['promote', (one) => one.untilPhase('promote'), false],
     [
       'rewrite',
@@ -42,6 +79,16 @@ describe('a rollback', () => {
       true,
     ],
     ['verify', (one) => one.untilPhase('verify'), true],
+    ['soak', (one) => one.untilPhase('soak', 'waiting'), true],
+    [
+      'cutover',
+      async (one) => {
+        await one.untilPhase('soak', 'waiting');
+        await one.order('approve cutover');
+        await one.untilPhase('cutover', 'waiting');
+      },
+      true,
+    ],
   ];
 
   test.each(cases)(
@@ -55,24 +102,40 @@ describe('a rollback', () => {
       await migration.order('rollback');
       const report = await migration.report();
 
-      expect(report.outcome).toBe('rolled-back');
       expect(report.timeline.map(({ what }) => what)).toContain(`phase ${phase}`);
-      expect(plane.configurations()).toEqual(originals);
-      const folder = dirname(plane.configurationFile(plane.lab.nodes[0] ?? ''));
-      expect(readdirSync(folder)).toEqual(['config.yaml']);
-      const values = await migratedValues(plane.lab);
-      expect(formats(values)).toEqual({ [SOURCE_FORMAT]: values.length });
-      expect(values.filter(({ key }) => key.includes('keyferry-canary')).map(({ key }) => key)).toEqual([]);
-      for (const node of plane.lab.nodes) {
-        expect(await verifyContent(plane.lab, { node })).toEqual({
-          checked: OBJECTS,
-          missing: [],
-          different: [],
-          unreadable: [],
-        });
-      }
+      await expectAsBefore(report);
     },
   );
+
+  test('amid a rollback goes forward again, and back once more', async () => {
+    const migration = await plane.start({
+      spec: { pace: { objectsPerSecond: 100, concurrency: 8, shards: 2 } },
+    });
+    await migration.until('a part to be rewritten', ({ rewrite }) => rewrite.done > OBJECTS / 2);
+    await migration.order('rollback');
+    await migration.until('one server to write the source again', atOne('target-reads'));
+    await migration.order('forward');
+    await migration.untilPhase('soak', 'waiting');
+    const values = await migratedValues(plane.lab);
+    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
+    await migration.order('rollback');
+    const report = await migration.report();
+    expect(
+      report.timeline.map(({ what }) => what).filter((what) => /^(rollback|forward)$/.test(what)),
+    ).toEqual(['rollback', 'forward', 'rollback']);
+    await expectAsBefore(report);
+  });
+
+  test('needs no plugin of the target, as long as nothing is sealed with it', async () => {
+    const migration = await plane.start();
+    await migration.until('the first server to write the target', atOne('target-writes'));
+    await migration.order('pause');
+    await migration.until('the pause to hold', ({ state }) => state === 'paused');
+    await Promise.all(plane.lab.nodes.map((node) => plane.lab.kill(`${node}.plugin`)));
+    await migration.order('rollback');
+    await expectAsBefore(await migration.report());
+    await Promise.all(plane.lab.nodes.map((node) => plane.lab.start(`${node}.plugin`)));
+  });
 
   test('loses no write of a client that wrote through all of them', async () => {
     await journal.stop();

@@ -1,0 +1,133 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { readFileSync, renameSync, writeFileSync } from 'node:fs';
+import { verifyContent } from '../../lab/seed.ts';
+import { type MigrationReport } from '../../workflows/report.ts';
+import { CleanUp } from '../support/clean-up.ts';
+import { ControlPlane } from '../support/control-plane.ts';
+import { formats, migratedValues, TARGET_FORMAT } from '../support/etcd.ts';
+import { type RunningMigration } from '../support/running-migration.ts';
+
+jest.setTimeout(600_000);
+
+const OBJECTS = 600;
+const LISTED = ['cp-1', 'cp-2'];
+const LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
+
+describe('a migration whose API servers change while it rewrites', () => {
+  const cleanUp = new CleanUp();
+  let plane: ControlPlane;
+  let migration: RunningMigration;
+  let report: MigrationReport;
+
+  /** Takes an API server away for good. */
+  async function remove(node: string): Promise<void> {
+    await plane.lab.stop(`${node}.apiserver`);
+    const { text } = await plane.ask(
+      'cp-1',
+      'GET',
+      `${LEASES}?labelSelector=kubernetes.io%2Fhostname%3D${node}`,
+    );
+    for (const { metadata } of (JSON.parse(text) as { items: { metadata: { name: string } }[] }).items)
+      await plane.ask('cp-1', 'DELETE', `${LEASES}/${metadata.name}`);
+  }
+
+  async function whatHappened(): Promise<string[]> {
+    return (await migration.timeline()).map(({ what, reason = '' }) => `${what}: ${reason}`);
+  }
+
+  async function rewriting(part: number): Promise<void> {
+    await migration.until(
+      `a part of ${part} to be rewritten`,
+      ({ phase, rewrite }) => phase === 'rewrite' && rewrite.done >= part * OBJECTS,
+    );
+  }
+
+  beforeAll(async () => {
+    plane = cleanUp.keep(
+      await ControlPlane.up({ apiServers: 3, seed: { secrets: OBJECTS - 50, configMaps: 50 } }),
+      (up) => up.down(),
+    );
+    if (plane.lab.config.apiServerOptions.ownHostName.length === 0)
+      throw new Error('API servers on one machine are told apart by their host names: this needs unshare');
+    await remove('cp-3');
+    const { cluster } = plane.lab.migrationSpec().spec as { cluster: { apiServers: { name: string }[] } };
+    const apiServers = cluster.apiServers.filter(({ name }) => LISTED.includes(name));
+    migration = await plane.start({
+      spec: {
+        cluster: { ...cluster, apiServers },
+        pace: { objectsPerSecond: 30, concurrency: 4, shards: 2 },
+      },
+    });
+  });
+
+  afterAll(() => cleanUp.run());
+
+  test('goes on after a restart, once the new process has proven what the old one had', async () => {
+    await rewriting(0.1);
+    await plane.lab.restartApiServer('cp-2');
+    await expectSoon(async () => expect(await whatHappened()).toContain('cp-2 changed: cp-2 was restarted'));
+    await rewriting(0.2);
+  });
+
+  test('stops rewriting while an API server lives that is not listed, and names it', async () => {
+    await plane.lab.start('cp-3.apiserver');
+    const { phase, waitingFor } = await migration.until('the stranger to hold it up', (seen) =>
+      seen.waitingFor.includes("that the migration doesn't know"),
+    );
+    expect(phase).not.toBe('cutover');
+    expect(waitingFor).toMatch(/cp-3 \(Lease apiserver-\w+\); stop it until the migration is over/);
+    const before = formats(await migratedValues(plane.lab));
+    await migration.until('another look at it', ({ waitingSince = 0 }) => Date.now() - waitingSince > 11_000);
+    expect(formats(await migratedValues(plane.lab))).toEqual(before);
+    await remove('cp-3');
+    await rewriting(0.5);
+  });
+
+  test('brings a server back to its file that was restarted with an old one, and only then goes on', async () => {
+    const file = plane.configurationFile('cp-2');
+    const kept = `${file}.keyferry-${await keptName()}.orig`;
+    writeFileSync(`${file}.old`, readFileSync(kept));
+    renameSync(`${file}.old`, file);
+    await plane.lab.restartApiServer('cp-2');
+    await expectSoon(async () =>
+      expect((await whatHappened()).join('\n')).toMatch(
+        /cp-2 changed: cp-2 runs sha256:\w+ instead of sha256:\w+/,
+      ),
+    );
+    report = await migration.finish();
+  });
+
+  test('completes, with every object under the target and readable through each server', async () => {
+    expect(report.outcome).toBe('completed');
+    const values = await migratedValues(plane.lab);
+    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
+    for (const node of LISTED) {
+      expect(await verifyContent(plane.lab, { node })).toEqual({
+        checked: OBJECTS,
+        missing: [],
+        different: [],
+        unreadable: [],
+      });
+    }
+  });
+
+  /** What the agents call the file that they keep. */
+  async function keptName(): Promise<string> {
+    const { text } = await plane.ask('cp-1', 'GET', `${LEASES}/keyferry`);
+    return (JSON.parse(text) as { spec: { holderIdentity: string } }).spec.holderIdentity;
+  }
+});
+
+/** Tries until it holds. */
+async function expectSoon(check: () => Promise<void>): Promise<void> {
+  const deadline = Date.now() + 60_000;
+  for (;;) {
+    try {
+      await check();
+      return;
+    } catch (error) {
+      if (Date.now() > deadline) throw error;
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
+  }
+}
