@@ -18,7 +18,6 @@ export function censusActivities({ clusters }: ClusterDependencies) {
       cursor,
       target,
       names,
-      sampleEvery,
       sinceRevision,
       waived = [],
     }: CensusChunkInput): Promise<CensusChunkResult> {
@@ -26,7 +25,6 @@ export function censusActivities({ clusters }: ClusterDependencies) {
       const part = await beating((tell) =>
         countFrom(etcd, resource, cursor, target, compileNames(names), {
           timeMs: CHUNK_MS,
-          sampleEvery,
           ...(sinceRevision === undefined ? {} : { sinceRevision }),
           waived: waivedValues(waived),
           signal: cancellationSignal(),

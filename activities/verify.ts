@@ -1,8 +1,9 @@
 import { cancellationSignal, CancelledFailure } from '@temporalio/activity';
-import { readAllFrom, readObjects } from '../src/census/reads.ts';
+import { readFrom, readObjects } from '../src/census/reads.ts';
 import { judgeWaiver } from '../src/census/waivers.ts';
+import { addReads, NO_READS } from '../src/plan/tally.ts';
 import { waivedValues, type WaiverVerdict } from '../src/plan/waivers.ts';
-import type { ReadAllInput, ReadObjectsInput, ReadsResult } from '../workflows/types.ts';
+import type { ReadChunkInput, ReadChunkResult, ReadObjectsInput, ReadsResult } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
@@ -13,32 +14,37 @@ export function verifyActivities({ clusters }: ClusterDependencies) {
     /** Reads named objects through every API server. */
     async readObjects({ cluster, resources, objects }: ReadObjectsInput): Promise<ReadsResult> {
       const { apiServers } = clusters.get(cluster);
-      const whole: ReadsResult = { read: 0, failed: 0, failures: [] };
+      let whole: ReadsResult = NO_READS;
       for (const resource of resources) {
         const own = objects.filter((object) => object.resource === resource.name);
-        const part = await beating((tell) =>
+        const { stopped, ...part } = await beating((tell) =>
           readObjects(apiServers, resource, own, cancellationSignal(), () => tell(undefined)),
         );
-        if (part.stopped) throw new CancelledFailure('asked to stop');
-        whole.read += part.read;
-        whole.failed += part.failed;
-        whole.failures.push(...part.failures);
+        if (stopped) throw new CancelledFailure('asked to stop');
+        whole = addReads(whole, part);
       }
       return whole;
     },
 
-    /** Reads a stretch of all objects of a resource through every API server. */
-    async readAllChunk({ cluster, resource, cursor, waived = [] }: ReadAllInput): Promise<ReadsResult> {
+    /** Reads one of so many of a stretch of a resource's objects through every API server. */
+    async readChunk({
+      cluster,
+      resource,
+      cursor,
+      every,
+      waived = [],
+    }: ReadChunkInput): Promise<ReadChunkResult> {
       const { apiServers, etcd } = clusters.get(cluster);
-      const { cursor: next, ...part } = await beating((tell) =>
-        readAllFrom(etcd, apiServers, resource, cursor, {
+      const part = await beating((tell) =>
+        readFrom(etcd, apiServers, resource, cursor, {
+          every,
           timeMs: CHUNK_MS,
           waived: waivedValues(waived),
           signal: cancellationSignal(),
-          onProgress: tell,
+          onProgress: () => tell(undefined),
         }),
       );
-      return { ...part, ...(next === undefined ? {} : { cursor: next }) };
+      return { ...part.tally, ...(part.cursor === undefined ? {} : { cursor: part.cursor }) };
     },
 
     /** Asks every API server whether it can read what was waived; answers in the order asked. */

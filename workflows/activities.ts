@@ -1,5 +1,6 @@
 import { ActivityCancellationType, proxyActivities, type ActivityInterfaceFor } from '@temporalio/workflow';
 import type { AgentActivities, ClusterActivities } from '../activities/index.ts';
+import { absentAgent } from './failures.ts';
 
 /**
  * A few quick attempts, then the workflow is told: it says what it waits for, and tries again by its own clock.
@@ -42,11 +43,11 @@ export const quick: ActivityInterfaceFor<ClusterActivities> = proxyActivities<Cl
 });
 
 /**
- * The agent of one node, on its own task queue. An agent that isn't there is told within 30 s; without that limit the
- * task would lie in the queue in silence.
+ * The agent of one node, on its own task queue. An agent that isn't there is told within 30 s, by the name of its node;
+ * without that limit the task would lie in the queue in silence.
  */
 export function agentOf(clusterName: string, node: string): ActivityInterfaceFor<AgentActivities> {
-  return proxyActivities<AgentActivities>({
+  const agent = proxyActivities<AgentActivities>({
     taskQueue: `keyferry-node.${clusterName}.${node}`,
     summary: node,
     scheduleToStartTimeout: '30s',
@@ -54,5 +55,11 @@ export function agentOf(clusterName: string, node: string): ActivityInterfaceFor
     heartbeatTimeout: '15s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
+  });
+  return new Proxy(agent, {
+    get: (_, name: keyof AgentActivities) => async (input: never) =>
+      await (agent[name] as (input: never) => Promise<unknown>)(input).catch((error: unknown) =>
+        absentAgent(error, clusterName, node),
+      ),
   });
 }

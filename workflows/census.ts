@@ -1,29 +1,25 @@
-import { CancellationScope, CancelledFailure } from '@temporalio/workflow';
-import type { CensusInput, CensusTally } from './types.ts';
-import { cluster } from './activities.ts';
+import { continueAsNew } from '@temporalio/workflow';
 import { addTally, emptyTally } from '../src/plan/tally.ts';
+import { cluster } from './activities.ts';
+import type { CensusInput, CensusTally } from './types.ts';
+import { startOf, walk } from './walk.ts';
 
-/** Counts every object of the resources by what it is encrypted with, as etcd has them. Changes nothing. */
+/** Counts objects of the resources by what they are encrypted with, as etcd has them. Changes nothing. */
 export async function census(input: CensusInput): Promise<CensusTally> {
-  let whole = emptyTally();
-  for (const resource of input.resources) {
-    let cursor: string | undefined;
-    do {
-      if (CancellationScope.current().consideredCancelled)
-        throw new CancelledFailure('the census was stopped');
-      const chunk = await cluster.censusChunk({
-        cluster: input.cluster,
+  const { resources, from, ...about } = input;
+  return await walk({
+    resources,
+    from: from ?? startOf(emptyTally()),
+    chunk: async (resource, cursor) => {
+      const { tally, cursor: next } = await cluster.censusChunk({
+        ...about,
         resource,
         ...(cursor === undefined ? {} : { cursor }),
-        target: input.target,
-        names: input.names,
-        sampleEvery: input.sampleEvery,
-        ...(input.waived === undefined ? {} : { waived: input.waived }),
-        ...(input.sinceRevision === undefined ? {} : { sinceRevision: input.sinceRevision }),
       });
-      whole = addTally(whole, chunk.tally);
-      cursor = chunk.cursor;
-    } while (cursor !== undefined);
-  }
-  return whole;
+      return { part: tally, cursor: next };
+    },
+    add: addTally,
+    objects: (tally) => tally.objects,
+    goOn: async (at) => await continueAsNew<typeof census>({ ...input, from: at }),
+  });
 }

@@ -28,6 +28,9 @@ export const waiveSignal = defineSignal<[unknown]>('waive');
 /** From a shard to its migration. */
 export const shardReportSignal = defineSignal<[unknown]>('shardReport');
 
+/** From a census or its reads to their migration: what they wait for, or that they don't any more. */
+export const censusReportSignal = defineSignal<[unknown]>('censusReport');
+
 export const progressQuery = defineQuery<Progress>('progress');
 export const planQuery = defineQuery<PlanView>('plan');
 export const timelineQuery = defineQuery<TimelineEntry[]>('timeline');

@@ -8,6 +8,7 @@ import { withSample, type Progress } from '../src/plan/progress.ts';
 import { advance, initial, type PlanEvent } from '../src/plan/state.ts';
 import { decide, type Step } from '../src/plan/transition.ts';
 import { sourceOf, targetOf } from '../src/plan/sides.ts';
+import { clipped } from '../src/plan/words.ts';
 import type { Acknowledgement } from './messages.ts';
 import { renderDetails } from './details.ts';
 import { progressOf } from './progress-of.ts';
@@ -15,6 +16,7 @@ import { KEYFERRY_PHASE } from './search-attributes.ts';
 import type { MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
 
 const MAX_TIMELINE = 200;
+const CENSUS_STEPS: ReadonlySet<Step['kind']> = new Set(['count', 'census', 'delta', 'read']);
 
 /**
  * What a migration knows, how it changes by events and messages, and what it tells. Decisions are src/plan's; effects
@@ -94,14 +96,26 @@ export class MigrationRun {
     this.patch({ timeline: [...this.state.timeline, { at: Date.now(), ...entry }].slice(-MAX_TIMELINE) });
   }
 
-  /** Says what is being waited for; the time since when stays while the words do. */
+  /** Says what is being waited for; the time since when stays while the words do, or while the step goes on failing. */
   waitFor(words: string | undefined): void {
     const { waiting } = this.state;
     if (waiting?.for === words) return;
     const { waiting: _, ...rest } = this.state;
-    this.state = words === undefined ? rest : { ...rest, waiting: { for: words, since: Date.now() } };
+    const since = this.state.failingSince ?? Date.now();
+    this.state = words === undefined ? rest : { ...rest, waiting: { for: words, since } };
     this.version += 1;
     this.tell();
+  }
+
+  /** Says why a step has to be tried again; undefined once it hasn't. */
+  failed(why: string | undefined): void {
+    const { failingSince, ...rest } = this.state;
+    if (why === undefined) {
+      this.state = rest;
+      return;
+    }
+    this.patch({ failingSince: failingSince ?? this.state.waiting?.since ?? Date.now() });
+    this.waitFor(why);
   }
 
   /** Runs a step that messages may interrupt. Returns once every writer it started has answered. */
@@ -176,6 +190,7 @@ export class MigrationRun {
 
   #obey(kind: MessageKind, message: Message, verified: boolean): void {
     // What was waited for before the message isn't any more.
+    this.failed(undefined);
     this.waitFor(undefined);
     const what = whatWas(kind, message);
     this.note({
@@ -228,6 +243,15 @@ export class MigrationRun {
     const shards = this.state.shards.map((one, i) => (i === report.index ? reported : one));
     this.patch({ shards });
     this.sample();
+  }
+
+  /** As {@link shardReported}, of a census and its reads. */
+  censusReported(report: unknown): void {
+    const { objects, waitingFor } = (report ?? {}) as Record<string, unknown>;
+    if (!CENSUS_STEPS.has(this.step().kind) || !Number.isInteger(objects)) return;
+    this.waitFor(
+      typeof waitingFor === 'string' ? `${clipped(waitingFor)}, after ${Number(objects)} objects` : undefined,
+    );
   }
 
   /** Takes a sample of what the pass has done so far, for its rate. */

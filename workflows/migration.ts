@@ -10,7 +10,7 @@ import {
 import { outline } from '../src/plan/outline.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
 import type { Step } from '../src/plan/transition.ts';
-import { troubleOf, type Trouble } from './failures.ts';
+import { troubleOf, wordsOf } from './failures.ts';
 import * as messages from './messages.ts';
 import { MigrationRun } from './migration-run.ts';
 import { reportOf, type MigrationReport } from './report.ts';
@@ -63,8 +63,8 @@ async function drive(run: MigrationRun, workflowId: string): Promise<MigrationRe
     }
     const why = await attempt(run, step);
     failures = why === undefined ? 0 : failures + 1;
+    run.failed(why);
     if (why === undefined) continue;
-    run.waitFor(why);
     await pauseUnlessTold(run, Math.min(LONGEST_PAUSE_MS, 2_000 * 2 ** Math.min(failures, 5)));
   }
 }
@@ -85,10 +85,6 @@ async function attempt(run: MigrationRun, step: Step): Promise<string | undefine
   } finally {
     run.tell();
   }
-}
-
-function wordsOf({ message, remedy }: Trouble): string {
-  return remedy === undefined ? message : `${message} — ${remedy}`;
 }
 
 /** Waits for whatever changes the state: a message. */
@@ -122,6 +118,7 @@ function listen(run: MigrationRun): void {
     setHandler(signal, (raw) => run.signal(kind, raw));
   }
   setHandler(messages.shardReportSignal, (report) => run.shardReported(report));
+  setHandler(messages.censusReportSignal, (report) => run.censusReported(report));
   setHandler(messages.progressQuery, () => run.progress());
   setHandler(messages.planQuery, () => outline(run.state.seen));
   setHandler(messages.timelineQuery, () => run.state.timeline);

@@ -6,8 +6,14 @@ import {
 } from '@temporalio/workflow';
 import { census } from './census.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { reads } from './reads.ts';
+import type { CensusTally, ReadsResult } from './types.ts';
 import { waivedBy } from './waivers.ts';
-import type { CensusTally } from './types.ts';
+
+const child = {
+  cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
+  parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
+} as const;
 
 /**
  * Takes a census of everything the migration is about, in a workflow of its own.
@@ -19,11 +25,8 @@ export async function runCensus(
   options: { sinceRevision?: number } = {},
 ): Promise<CensusTally> {
   const { spec, state } = run;
-  const { sampleSize, reads } = spec.verify;
-  const counted = state.census?.objects ?? state.before?.objects ?? 0;
-  const sampleEvery =
-    reads === 'All' || sampleSize === 0 || counted === 0 ? 0 : Math.ceil(counted / sampleSize);
   return await executeChild(census, {
+    ...child,
     workflowId: `${workflowInfo().workflowId}/census`,
     args: [
       {
@@ -31,13 +34,10 @@ export async function runCensus(
         resources: state.resources,
         target: { ...run.target, ...keyIdOf(run) },
         names: state.names,
-        sampleEvery,
         ...waivedBy(run),
         ...options,
       },
     ],
-    cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: 'what every object is encrypted with',
   });
 }
@@ -46,4 +46,18 @@ export async function runCensus(
 function keyIdOf(run: MigrationRun): { keyId?: string } {
   const { keyId, seen } = run.state;
   return seen.goal === 'target' && seen.counted && keyId !== undefined ? { keyId } : {};
+}
+
+/**
+ * Reads objects through every API server, in a workflow of its own.
+ *
+ * @param every - one object of so many; 1 for all
+ */
+export async function runReads(run: MigrationRun, every: number): Promise<ReadsResult> {
+  return await executeChild(reads, {
+    ...child,
+    workflowId: `${workflowInfo().workflowId}/reads`,
+    args: [{ cluster: run.spec.cluster, resources: run.state.resources, every, ...waivedBy(run) }],
+    staticSummary: every === 1 ? 'every object, read through every API server' : `one object of ${every}`,
+  });
 }

@@ -2,19 +2,20 @@ import { sleep, workflowInfo } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
 import type { Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
+import { addReads, NO_READS, readEvery } from '../src/plan/tally.ts';
 import type { Step } from '../src/plan/transition.ts';
 import type { ApiServerSpec } from '../src/spec/migration.ts';
 import { about, agentOf, cluster, quick } from './activities.ts';
 import { together } from './together.ts';
-import { runCensus } from './run-census.ts';
+import { runCensus, runReads } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { preflight } from './preflight.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
-import { checkWaivers, waivedBy } from './waivers.ts';
+import { checkWaivers } from './waivers.ts';
 import { dropFence, raiseFence } from './fence.ts';
 import { fenceOf, look, watch } from './watch.ts';
-import type { CensusTally, LoadedResult, ReadsResult } from './types.ts';
+import type { CensusTally, LoadedResult } from './types.ts';
 
 /** Milliseconds that one look at an API server waits for it to take up its file. */
 const LOAD_WAIT_MS = 60_000;
@@ -204,37 +205,19 @@ async function takeCensus(run: MigrationRun): Promise<void> {
   run.patch({
     census: withoutNames(tally),
     censusRevision: tally.revision,
-    toRead: [...tally.representatives, ...tally.sample],
+    toRead: tally.representatives,
   });
   run.event({ kind: 'census', outside: outsideOf(run, tally), unknown: tally.unknown });
 }
 
 async function proveReads(run: MigrationRun): Promise<void> {
   const { spec, state } = run;
-  const whole: ReadsResult = { read: 0, failed: 0, failures: [] };
-  const add = (part: ReadsResult): void => {
-    whole.read += part.read;
-    whole.failed += part.failed;
-    whole.failures = [...whole.failures, ...part.failures].slice(0, 50);
-  };
-  add(
+  let whole = addReads(
+    NO_READS,
     await cluster.readObjects({ cluster: spec.cluster, resources: state.resources, objects: state.toRead }),
   );
-  if (spec.verify.reads === 'All') {
-    for (const resource of state.resources) {
-      let cursor: string | undefined;
-      do {
-        const part: ReadsResult = await cluster.readAllChunk({
-          cluster: spec.cluster,
-          resource,
-          ...(cursor === undefined ? {} : { cursor }),
-          ...waivedBy(run),
-        });
-        add(part);
-        cursor = part.cursor;
-      } while (cursor !== undefined);
-    }
-  }
+  const every = readEvery(spec.verify, state.census?.objects ?? 0);
+  if (every > 0) whole = addReads(whole, await runReads(run, every));
   run.patch({ reads: whole });
   run.event({ kind: 'read', failed: whole.failed });
 }
@@ -304,7 +287,7 @@ async function cleanUp(run: MigrationRun): Promise<void> {
 
 /** The names of what is to be read stay out of what is kept and shown. */
 function withoutNames(tally: CensusTally): CensusTally {
-  return { ...tally, representatives: [], sample: [] };
+  return { ...tally, representatives: [] };
 }
 
 /** The hash of a server's file in an arrangement. */

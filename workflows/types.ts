@@ -1,6 +1,5 @@
 /** The wire: what goes into and comes out of workflows and activities. Plain JSON; no key material, ever. */
-import type { CensusTally, ObjectName } from '../src/plan/tally.ts';
-import type { ReadFailure } from '../src/census/reads.ts';
+import type { CensusTally, ObjectName, ReadFailure, ReadsTally } from '../src/plan/tally.ts';
 import type { Convergence } from '../src/cluster/convergence.ts';
 import type { Fence } from '../src/cluster/fence.ts';
 import type { Resource } from '../src/cluster/resources.ts';
@@ -143,8 +142,6 @@ export interface CensusChunkInput {
   cursor?: string;
   target: EnvelopeTarget;
   names: ConfiguredName[];
-  /** One object of so many goes into the sample; 0 for none. */
-  sampleEvery: number;
   /** Only objects that were written at this revision of etcd or later. */
   sinceRevision?: number;
   /** Values that are counted apart; absent where there are none. */
@@ -162,18 +159,19 @@ export interface ReadObjectsInput {
   objects: ObjectName[];
 }
 
-export interface ReadAllInput {
+export interface ReadChunkInput {
   cluster: ClusterSpec;
   resource: Resource;
   cursor?: string;
+  /** One object of so many is read. */
+  every: number;
   /** Values that aren't read; absent where there are none. */
   waived?: WaivedValue[];
 }
 
-export interface ReadsResult {
-  read: number;
-  failed: number;
-  failures: ReadFailure[];
+export type ReadsResult = ReadsTally;
+
+export interface ReadChunkResult extends ReadsResult {
   cursor?: string;
 }
 
@@ -259,16 +257,45 @@ export interface ShardReport {
   stalled?: string;
 }
 
+/** How far a walk over all objects got; what one run of it hands to the next. */
+export interface WalkState<T> {
+  /** The resource that is walked, by its place in the list. */
+  resource: number;
+  cursor?: string;
+  result: T;
+  /** What the parent was last told to wait for, and how often it was told anything. */
+  waitingFor?: string;
+  reports: number;
+}
+
+export interface CensusReport {
+  waitingFor?: string;
+  /** Objects handled so far. */
+  objects: number;
+}
+
 export interface CensusInput {
   cluster: ClusterSpec;
   resources: Resource[];
   target: EnvelopeTarget;
   names: ConfiguredName[];
-  sampleEvery: number;
   /** Only objects that were written at this revision of etcd or later: a delta census. */
   sinceRevision?: number;
   /** Values that are counted apart; absent where there are none. */
   waived?: WaivedValue[];
+  /** Handed over when a run goes on in another. */
+  from?: WalkState<CensusTally>;
+}
+
+export interface ReadsInput {
+  cluster: ClusterSpec;
+  resources: Resource[];
+  /** One object of so many is read; 1 for all. */
+  every: number;
+  /** Values that aren't read; absent where there are none. */
+  waived?: WaivedValue[];
+  /** Handed over when a run goes on in another. */
+  from?: WalkState<ReadsResult>;
 }
 
 export interface MigrationInput {
@@ -318,7 +345,7 @@ export interface MigrationState {
   /** The census before anything was changed, and the newest one; without the objects to be read. */
   before?: CensusTally;
   census?: CensusTally;
-  /** What is to be read through every API server: one object of each DEK, and the sample. */
+  /** What is to be read through every API server: one object of each DEK. */
   toRead: ObjectName[];
   /** etcd's revision when the newest census began: whatever it missed was written since. */
   censusRevision: number;
@@ -338,6 +365,8 @@ export interface MigrationState {
   soakUntil: number;
   /** What the step under way waits for. */
   waiting?: { for: string; since: number };
+  /** Since when the step under way has failed, again and again. */
+  failingSince?: number;
   /** When a hold was asked for; it holds once every writer has answered. */
   stopping: boolean;
   rate: { at: number; done: number }[];

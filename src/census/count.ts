@@ -5,11 +5,13 @@ import { parseHeader, type CompiledNames } from '../envelope/header.ts';
 import { isOutside } from '../envelope/staleness.ts';
 import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
 import {
+  addRow,
   emptyTally,
   MAX_EXAMPLES,
   MAX_REPRESENTATIVES,
   rowId,
   type CensusRow,
+  type CensusRows,
   type CensusTally,
   type ObjectName,
 } from '../plan/tally.ts';
@@ -31,9 +33,9 @@ export interface CensusPart {
 /**
  * Counts what the objects of one resource are encrypted with, as etcd has them, from a cursor on.
  *
- * @param options - `timeMs`: milliseconds after which no new page is begun; `sampleEvery`: one object of so many goes
- * into the sample, 0 for none; `sinceRevision`: only objects written at this revision of etcd or later; `waived`: by key,
- * the revision of values that are counted apart; `onProgress`: called after each page
+ * @param options - `timeMs`: milliseconds after which no new page is begun; `sinceRevision`: only objects written at this
+ * revision of etcd or later; `waived`: by key, the revision of values that are counted apart; `onProgress`: called after
+ * each page
  */
 export async function countFrom(
   etcd: EtcdClient,
@@ -43,7 +45,6 @@ export async function countFrom(
   names: CompiledNames,
   options: {
     timeMs: number;
-    sampleEvery: number;
     sinceRevision?: number;
     waived?: ReadonlyMap<string, number>;
     signal: AbortSignal;
@@ -54,7 +55,7 @@ export async function countFrom(
   const { sinceRevision } = options;
   const start = cursor ?? resource.etcdPrefix;
   const end = endOfPrefix(resource.etcdPrefix);
-  const counter = new Counter(resource, target, names, options);
+  const counter = new Counter(resource, target, names, options.waived);
   const pages =
     sinceRevision === undefined ? pagesOf(etcd, start, end) : changedPages(etcd, start, end, sinceRevision);
   for await (const page of pages) {
@@ -131,21 +132,19 @@ class Counter {
   readonly #resource: Resource;
   readonly #target: EnvelopeTarget;
   readonly #names: CompiledNames;
-  readonly #sampleEvery: number;
   readonly #waived: ReadonlyMap<string, number> | undefined;
-  readonly #rows = new Map<string, CensusRow>();
+  readonly #rows: CensusRows = new Map();
   readonly #deks = new Set<string>();
 
   constructor(
     resource: Resource,
     target: EnvelopeTarget,
     names: CompiledNames,
-    { sampleEvery, waived }: { sampleEvery: number; waived?: ReadonlyMap<string, number> },
+    waived: ReadonlyMap<string, number> | undefined,
   ) {
     this.#resource = resource;
     this.#target = target;
     this.#names = names;
-    this.#sampleEvery = sampleEvery;
     this.#waived = waived;
   }
 
@@ -171,13 +170,9 @@ class Counter {
       ...objectOf(this.#resource, entry.key),
     });
     tally.objects += 1;
-    if (this.#sampleEvery > 0 && tally.objects % this.#sampleEvery === 0) tally.sample.push(name());
-
     const row = { resource: this.#resource.name, ...rowOf(header) };
     const id = rowId(row);
-    const known = this.#rows.get(id);
-    if (known === undefined) this.#rows.set(id, { ...row, count: 1 });
-    else known.count += 1;
+    addRow(this.#rows, { ...row, count: 1 });
 
     if (header.provider === 'unknown') {
       tally.unknown += 1;

@@ -1,29 +1,20 @@
 import type { ApiResponse, ApiServer } from '../cluster/api-server.ts';
 import { after, endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
-import { explain, isPassing, type Explanation } from '../cluster/refusal.ts';
+import { explain, isPassing } from '../cluster/refusal.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
-import { MAX_EXAMPLES, type ObjectName } from '../plan/tally.ts';
+import { addReads, MAX_EXAMPLES, NO_READS, type ReadsTally } from '../plan/tally.ts';
 
 const CONCURRENCY = 16;
 const PAGE = 500;
 
-/** An object that an API server could not read, and what it answered. */
-export interface ReadFailure extends ObjectName, Explanation {
-  apiServer: string;
-  status: number;
-}
-
-export interface Reads {
-  /** Objects read, each counted once per API server. */
-  read: number;
-  failed: number;
-  failures: ReadFailure[];
+export interface Reads extends ReadsTally {
   /** Whether it was asked to stop before the end. */
   stopped: boolean;
 }
 
-export interface ReadsPart extends Omit<Reads, 'stopped'> {
+export interface ReadsPart {
+  tally: ReadsTally;
   cursor: string | undefined;
 }
 
@@ -60,43 +51,52 @@ export async function readObjects(
   return part;
 }
 
-/** Reads every object of a resource through each API server, from a cursor on. */
-export async function readAllFrom(
+/**
+ * Reads objects of a resource through each API server, from a cursor on.
+ *
+ * @param options - `every`: one object of so many is read, the first in any case; `timeMs`: milliseconds after which no new
+ * page is begun
+ */
+export async function readFrom(
   etcd: EtcdClient,
   servers: readonly ApiServer[],
   resource: Resource,
   cursor: string | undefined,
   options: {
+    every: number;
     timeMs: number;
     /** By key, the revision of values that aren't read. */
     waived: ReadonlyMap<string, number>;
     signal: AbortSignal;
-    onProgress: (cursor: string) => void;
+    onProgress: () => void;
   },
 ): Promise<ReadsPart> {
   const deadline = Date.now() + options.timeMs;
   const end = endOfPrefix(resource.etcdPrefix);
-  const whole: ReadsPart = { read: 0, failed: 0, failures: [], cursor: cursor ?? resource.etcdPrefix };
-  while (whole.cursor !== undefined && !options.signal.aborted && Date.now() < deadline) {
-    const at = whole.cursor;
+  let tally = NO_READS;
+  let at: string | undefined = cursor ?? resource.etcdPrefix;
+  let passed = 0;
+  while (at !== undefined && !options.signal.aborted && Date.now() < deadline) {
     const page = await etcd.range({ start: at, end, limit: PAGE, keysOnly: true });
-    const part = await readObjects(
+    const chosen = page.entries.filter((_, i) => (passed + i) % options.every === 0);
+    passed += page.entries.length;
+    const { stopped, ...part } = await readObjects(
       servers,
       resource,
-      page.entries
+      chosen
         .filter((entry) => options.waived.get(entry.key) !== entry.modRevision)
         .map((entry) => objectOf(resource, entry.key)),
       options.signal,
-      () => options.onProgress(at),
+      options.onProgress,
     );
-    whole.read += part.read;
-    whole.failed += part.failed;
-    whole.failures = [...whole.failures, ...part.failures].slice(0, MAX_EXAMPLES);
-    if (part.stopped) break;
+    // Stopped within a page: it is read again from its begin.
+    if (stopped) break;
+    tally = addReads(tally, part);
+    options.onProgress();
     const last = page.entries.at(-1);
-    whole.cursor = page.more && last !== undefined ? after(last.key) : undefined;
+    at = page.more && last !== undefined ? after(last.key) : undefined;
   }
-  return whole;
+  return { tally, cursor: at };
 }
 
 /**

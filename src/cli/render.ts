@@ -1,4 +1,4 @@
-import type { ReadFailure } from '../census/reads.ts';
+import type { ReadFailure } from '../plan/tally.ts';
 import { objectId, type Waiver } from '../plan/waivers.ts';
 import type { Refusal } from '../rewrite/engine.ts';
 import type { Progress } from '../plan/progress.ts';

@@ -1,5 +1,5 @@
-import type { ReadFailure } from '../census/reads.ts';
 import type { Refusal } from '../rewrite/engine.ts';
+import type { ReadsTally } from './tally.ts';
 import type { Waiver } from './waivers.ts';
 import type { Observed, Phase, Step } from './transition.ts';
 import { decide, unheld } from './transition.ts';
@@ -40,7 +40,7 @@ export interface Progress {
   census: { resource: string; provider: string; key?: string; keyId?: string; count: number }[];
   checks: { name: string; outcome: string; detail: string; remedy?: string }[];
   /** Reads through the API servers; the first that failed by name. */
-  reads?: { read: number; failed: number; failures: ReadFailure[] };
+  reads?: ReadsTally;
   startedAt: number;
   finishedAt?: number;
   /** What can be done next, as commands. */

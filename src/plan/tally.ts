@@ -1,3 +1,5 @@
+import type { Explanation } from '../cluster/refusal.ts';
+
 /** Objects of one resource under one provider and key. */
 export interface CensusRow {
   resource: string;
@@ -33,8 +35,6 @@ export interface CensusTally {
   unknownExamples: ObjectName[];
   /** One object of each provider, key, key id and DEK that was met, to be read afterwards. */
   representatives: ObjectName[];
-  /** Objects taken at even distances, to be read afterwards as well. */
-  sample: ObjectName[];
   /** DEKs met beyond those that `representatives` can hold. */
   moreDeks: number;
   /** etcd's revision when the first page was read. */
@@ -42,9 +42,9 @@ export interface CensusTally {
 }
 
 export const MAX_EXAMPLES = 50;
-export const MAX_REPRESENTATIVES = 1_000;
-/** Names that a result may carry; who wants more reads all objects. */
-export const MAX_SAMPLE = 5_000;
+export const MAX_REPRESENTATIVES = 250;
+/** Rows that tell keys and key ids apart. */
+export const MAX_ROWS = 100;
 
 export function emptyTally(): CensusTally {
   return {
@@ -56,7 +56,6 @@ export function emptyTally(): CensusTally {
     outsideExamples: [],
     unknownExamples: [],
     representatives: [],
-    sample: [],
     moreDeks: 0,
     revision: 0,
   };
@@ -64,15 +63,11 @@ export function emptyTally(): CensusTally {
 
 /** Adds a part to a whole. */
 export function addTally(whole: CensusTally, part: CensusTally): CensusTally {
-  const rows = whole.rows.map((row) => ({ ...row }));
-  for (const row of part.rows) {
-    const same = rows.find((other) => rowId(other) === rowId(row));
-    if (same === undefined) rows.push({ ...row });
-    else same.count += row.count;
-  }
+  const rows: CensusRows = new Map();
+  for (const row of [...whole.rows, ...part.rows]) addRow(rows, row);
   const representatives = [...whole.representatives, ...part.representatives];
   return {
-    rows,
+    rows: [...rows.values()],
     objects: whole.objects + part.objects,
     inTarget: whole.inTarget + part.inTarget,
     unknown: whole.unknown + part.unknown,
@@ -80,12 +75,55 @@ export function addTally(whole: CensusTally, part: CensusTally): CensusTally {
     outsideExamples: [...whole.outsideExamples, ...part.outsideExamples].slice(0, MAX_EXAMPLES),
     unknownExamples: [...whole.unknownExamples, ...part.unknownExamples].slice(0, MAX_EXAMPLES),
     representatives: representatives.slice(0, MAX_REPRESENTATIVES),
-    sample: [...whole.sample, ...part.sample].slice(0, MAX_SAMPLE),
     moreDeks: whole.moreDeks + part.moreDeks + Math.max(0, representatives.length - MAX_REPRESENTATIVES),
     revision: whole.revision === 0 ? part.revision : whole.revision,
   };
 }
 
+export type CensusRows = Map<string, CensusRow>;
+
+/** Adds to the row of the same kind. Kinds may be without number: beyond `MAX_ROWS`, keys are counted together by provider. */
+export function addRow(rows: CensusRows, { count, ...kind }: CensusRow): void {
+  const own = rowId(kind);
+  const { resource, provider } = kind;
+  const row = rows.has(own) || rows.size < MAX_ROWS ? kind : { resource, provider };
+  const id = rowId(row);
+  rows.set(id, { ...row, count: (rows.get(id)?.count ?? 0) + count });
+}
+
 export function rowId(row: Omit<CensusRow, 'count'>): string {
   return JSON.stringify([row.resource, row.provider, row.key, row.keyId]);
+}
+
+/** An object that an API server could not read, and what it answered. */
+export interface ReadFailure extends ObjectName, Explanation {
+  apiServer: string;
+  status: number;
+}
+
+/** What came of reading objects through API servers; the first failures by name. */
+export interface ReadsTally {
+  /** Objects read, each counted once per API server. */
+  read: number;
+  failed: number;
+  failures: ReadFailure[];
+}
+
+export const NO_READS: ReadsTally = { read: 0, failed: 0, failures: [] };
+
+/** One object of how many is read beyond one of each kind of sealing: 1 for all, 0 for none. */
+export function readEvery(
+  { reads, sampleSize }: { reads: 'Sample' | 'All'; sampleSize: number },
+  objects: number,
+): number {
+  if (reads === 'All') return 1;
+  return sampleSize === 0 ? 0 : Math.max(1, Math.ceil(objects / sampleSize));
+}
+
+export function addReads(whole: ReadsTally, part: ReadsTally): ReadsTally {
+  return {
+    read: whole.read + part.read,
+    failed: whole.failed + part.failed,
+    failures: [...whole.failures, ...part.failures].slice(0, MAX_EXAMPLES),
+  };
 }

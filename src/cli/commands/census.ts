@@ -32,7 +32,6 @@ export function censusCommand(): Command {
           const resource = await findResource(server, name, spec.cluster.etcd.prefix);
           const part = await countFrom(cluster.etcd, resource, undefined, targetOf(spec), names, {
             timeMs: Number.POSITIVE_INFINITY,
-            sampleEvery: 0,
             signal: new AbortController().signal,
             onProgress: () => undefined,
           });
@@ -44,7 +43,7 @@ export function censusCommand(): Command {
           }
           tally = addTally(tally, part.tally);
         }
-        const { representatives: _representatives, sample: _sample, ...census } = tally;
+        const { representatives: _representatives, ...census } = tally;
         print(json, { ...census, source: refText(source), target: refText(targetOf(spec)) }, () =>
           renderCensus(tally, refText(targetOf(spec))),
         );
