@@ -167,7 +167,7 @@ async function load(
       // On the way back a dead target must not keep the source from writing again.
       leaving: back,
     });
-    const how = byRestart ? '' : '; it looks at its file once a minute';
+    const how = byRestart ? restartHint(run, server, hash) : '; it looks at its file once a minute';
     waitingFor(seen.converged ? undefined : `${seen.why}${how}`);
     if (seen.converged) {
       run.patch({ loaded: { ...run.state.loaded, [server.name]: seen.loaded } });
@@ -186,6 +186,12 @@ async function load(
     await agentOf(spec.cluster.name, nodeOf(server)).restartApiServer();
   }
   if (restarts) await lookFor(LOAD_WAIT_MS);
+}
+
+/** A server that a restart didn't help isn't restarted again and again. */
+function restartHint({ state }: MigrationRun, server: ApiServerSpec, hash: string): string {
+  if (state.restarted[server.name] !== hash) return '';
+  return `; it was restarted for that already: see its log on ${nodeOf(server)}, and pause and resume to restart it again`;
 }
 
 async function settle(run: MigrationRun): Promise<void> {

@@ -1,0 +1,90 @@
+import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { verifyContent } from '../../lab/seed.ts';
+import { type MigrationReport } from '../../workflows/report.ts';
+import { CleanUp } from '../support/clean-up.ts';
+import { ControlPlane } from '../support/control-plane.ts';
+import {
+  formats,
+  migratedValues,
+  store,
+  storedUnder,
+  TARGET_FORMAT,
+  type StoredValue,
+} from '../support/etcd.ts';
+import { type RunningMigration } from '../support/running-migration.ts';
+
+jest.setTimeout(400_000);
+
+const OBJECTS = 60;
+
+describe('a value under the source that lands after everything was rewritten', () => {
+  const cleanUp = new CleanUp();
+  let plane: ControlPlane;
+  let migration: RunningMigration;
+  let report: MigrationReport;
+  /** Values as the source sealed them before the migration: an object of the same content, each. */
+  let sealed: StoredValue[];
+
+  async function land(at: number): Promise<void> {
+    const value = sealed[at];
+    if (value === undefined) throw new Error('too few objects were seeded');
+    await store(plane.lab, value.key, value.value);
+  }
+
+  async function happened(): Promise<string[]> {
+    return (await migration.timeline()).map(({ what, reason = '' }) => `${what}: ${reason}`);
+  }
+
+  beforeAll(async () => {
+    plane = cleanUp.keep(
+      await ControlPlane.up({ apiServers: 1, seed: { secrets: OBJECTS, configMaps: 0, large: 0 } }),
+      (up) => up.down(),
+    );
+    sealed = await storedUnder(plane.lab, '/registry/secrets/seed-');
+    migration = await plane.start();
+  });
+
+  afterAll(() => cleanUp.run());
+
+  test('before its request could have timed out is waited for, and rewritten', async () => {
+    await migration.until('late writes to be waited for', ({ waitingFor }) =>
+      waitingFor.includes('sealed before the writer changed may still land'),
+    );
+    await land(0);
+    await migration.untilPhase('soak', 'waiting');
+    expect((await happened()).join('\n')).toMatch(/pass 1 done[^]*pass 2 done/);
+    expect(formats(await migratedValues(plane.lab))).not.toHaveProperty('k8s:enc:aescbc:v1:key1:');
+  });
+
+  test('after the census is found by the delta census, before the source leaves', async () => {
+    await land(1);
+    const files = plane.configurations();
+    await migration.order('approve cutover');
+    await migration.until('the third pass', ({ pass }) => pass === 3);
+    expect(plane.configurations()).toEqual(files);
+  });
+
+  test('after the source has left puts it back as a reader at once', async () => {
+    await migration.until('the source to be leaving', ({ apiServers }) =>
+      apiServers.every(({ file }) => file === 'target-only'),
+    );
+    await land(2);
+    await migration.untilPhase('soak', 'waiting');
+    expect((await happened()).join('\n')).toContain('1 object needing what has left turned up');
+    const { apiServers } = await migration.progress();
+    expect(apiServers.map(({ mayRun }) => mayRun)).toEqual([['target-writes']]);
+    report = await migration.finish();
+  });
+
+  test('is not lost by any of it', async () => {
+    expect(report.outcome).toBe('completed');
+    const values = await migratedValues(plane.lab);
+    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
+    expect(await verifyContent(plane.lab, { node: 'cp-1' })).toEqual({
+      checked: OBJECTS,
+      missing: [],
+      different: [],
+      unreadable: [],
+    });
+  });
+});
