@@ -8,6 +8,7 @@ import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
 import {
   arrange,
   arrangements,
+  diffArrangements,
   dropOriginal,
   hashOf,
   isMountPoint,
@@ -18,6 +19,7 @@ import {
   readConfigurationFile,
   readOriginal,
   replaceConfigurationFile,
+  type ConfigurationFile,
 } from '../src/encryption-config/index.ts';
 import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
@@ -41,10 +43,11 @@ const RESTART_TIMEOUT_MS = 120_000;
 /** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
 export function agentActivities({ node, restartCommand }: AgentDependencies) {
   const inTurn = oneAtATime();
-  const changed = (file: string, hash: string): KeyferryError =>
+  /** @param expected - the texts that keyferry may have left; the difference to the nearest is shown, without keys */
+  const changed = (file: string, present: ConfigurationFile, expected: readonly string[]): KeyferryError =>
     new KeyferryError(
       'EncryptionConfigurationChanged',
-      `${file} on ${node} was changed by somebody else (${hash.slice(0, 19)})`,
+      `${file} on ${node} was changed by somebody else (${present.hash.slice(0, 19)})${difference(expected, present.text)}`,
       { remedy: 'put back what was there, or take the change out until the migration is over' },
     );
 
@@ -91,13 +94,13 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         // Preflight looked at one file; another must not become the original that everything is worked out from.
         if (kept.hash !== checkedHash) {
           await dropOriginal(edit.file, migrationId);
-          throw changed(edit.file, present.hash);
+          throw changed(edit.file, present, []);
         }
         const original = await readOriginal(edit.file, migrationId);
         const wanted = arrange(original.text, { ...edit, arrangement });
         if (present.text === wanted) return { hash: present.hash };
         const ours = arrangements.map((one) => arrange(original.text, { ...edit, arrangement: one }));
-        if (!ours.includes(present.text)) throw changed(edit.file, present.hash);
+        if (!ours.includes(present.text)) throw changed(edit.file, present, ours);
         await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
         return { hash: hashOf(wanted) };
       }),
@@ -192,6 +195,22 @@ function oneAtATime(): <T>(edit: () => Promise<T>) => Promise<T> {
     last = mine.catch(() => undefined);
     return mine;
   };
+}
+
+/** Bytes of a difference that go into an error, and with it into the state of a migration. */
+const MAX_DIFFERENCE = 1_000;
+
+/** How a file differs from what keyferry left there, without keys. */
+function difference(expected: readonly string[], present: string): string {
+  const [nearest] = expected
+    .map((text) => diffArrangements(text, present))
+    .sort((a, b) => a.length - b.length);
+  if (nearest === undefined) return '';
+  if (nearest === '') return ', in what is not shown: a key';
+  // Without the heading that names the two texts.
+  const lines = nearest.slice(nearest.indexOf('@@'));
+  const cut = lines.length > MAX_DIFFERENCE ? `${lines.slice(0, MAX_DIFFERENCE)}\n…` : lines.trimEnd();
+  return `:\n${cut}\n`;
 }
 
 async function inspectPlugin(endpoint: string): Promise<NonNullable<NodeFindings['plugin']>> {

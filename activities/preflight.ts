@@ -2,7 +2,8 @@ import { canary, tryCanary } from '../src/cluster/canary.ts';
 import type { Cluster } from '../src/cluster/cluster.ts';
 import { loadedConfiguration } from '../src/cluster/convergence.ts';
 import { deniedPermissions } from '../src/cluster/permissions.ts';
-import { findResource, type Resource } from '../src/cluster/resources.ts';
+import { findServed } from '../src/cluster/orphans.ts';
+import type { Resource } from '../src/cluster/resources.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
 import type { Check } from '../src/plan/preflight.ts';
 import type { PreflightInput, PreflightResult } from '../workflows/types.ts';
@@ -118,7 +119,14 @@ async function resourceChecks(
   for (const name of names) {
     checks.push(
       await check(`resource ${name} served`, async () => {
-        const resource = await findResource(server, name, cluster.spec.etcd.prefix);
+        const resource = await findServed(server, cluster.etcd, name, cluster.spec.etcd.prefix);
+        if (resource === undefined) {
+          return {
+            outcome: 'warn',
+            detail: "isn't served, and no key of it lies in etcd: there is nothing to migrate",
+            remedy: 'take it off the list, or write it as "kubectl api-resources" shows it',
+          };
+        }
         resources.push(resource);
         return {
           outcome: 'pass',

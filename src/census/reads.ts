@@ -119,7 +119,7 @@ export async function readOne(
   const first = await get();
   const response = first.status === 500 ? await get() : first;
   if ([401, 429, 502, 503, 504].includes(response.status) || isPassing(response)) {
-    const why = isPassing(response) ? `500 (${explain(response).reason})` : response.status;
+    const why = `${response.status} (${explain(response).reason})`;
     throw new KeyferryError('UnavailableApiServer', `${server.name} answered ${why} to a read`, {
       remedy: 'keyferry tries again; a lasting 429 with an empty watch cache means objects that no key opens',
       retryable: true,

@@ -17,7 +17,7 @@ export interface Status {
 }
 
 const LOST =
-  'restore it from a backup, or delete its key from etcd (etcdctl del: an API server can delete only what it can read); to leave it behind as it is: keyferry waive';
+  'restore it from a backup, or delete its key from etcd (etcdctl del: an API server can delete only what it can read, and one that restarts over it may never get ready); to leave it behind as it is: keyferry waive';
 
 /** What a 500 is about. The messages are those of kube-apiserver's transformers, its decoder and etcd. */
 type Failure = 'webhook' | 'passing' | 'not opened' | 'not decoded' | 'too large' | 'unknown';

@@ -44,10 +44,7 @@ export async function findResource(server: ApiServer, name: string, etcdRoot: st
   const [plural = name, ...rest] = name.split('.');
   const group = rest.join('.');
   const apiPath = group === '' ? '/api/v1' : await preferredPath(server, group);
-  const list =
-    apiPath === undefined
-      ? undefined
-      : ((await server.request({ method: 'GET', path: apiPath })).body as ApiResourceList | undefined);
+  const list = apiPath === undefined ? undefined : await discover<ApiResourceList>(server, apiPath);
   const found = list?.resources?.find((one) => one.name === plural);
   if (apiPath === undefined || found === undefined) {
     throw new KeyferryError('NotFoundResource', `resource "${name}" isn't served by ${server.name}`, {
@@ -66,8 +63,19 @@ export async function findResource(server: ApiServer, name: string, etcdRoot: st
   };
 }
 
+/** What a server that can't answer serves isn't known: only 404 says that it doesn't serve something. */
+async function discover<T>(server: ApiServer, path: string): Promise<T | undefined> {
+  const { status, body } = await server.request({ method: 'GET', path });
+  if (status === 200) return body as T;
+  if (status === 404) return undefined;
+  throw new KeyferryError('UnavailableDiscovery', `${server.name} answered ${status} to ${path}`, {
+    remedy: "see that the server is well, and that the kubeconfig's user may get its discovery",
+    retryable: status >= 500 || status === 429,
+  });
+}
+
 async function preferredPath(server: ApiServer, group: string): Promise<string | undefined> {
-  const groups = (await server.request({ method: 'GET', path: '/apis' })).body as ApiGroupList | undefined;
+  const groups = await discover<ApiGroupList>(server, '/apis');
   const found = groups?.groups?.find((one) => one.name === group);
   return found === undefined ? undefined : `/apis/${group}/${found.preferredVersion.version}`;
 }

@@ -102,6 +102,10 @@ describe('a waiver', () => {
     const waived = new Set(Array.from({ length: MAX_WAIVERS }, (_, i) => `secrets/a/${i}`));
     expect(why(admit('waive', message, both, { ...listed, waived }))).toContain('no more can be');
   });
+  it('is refused where API servers are restarted: over such an object they never get ready', () =>
+    expect(why(admit('waive', message, { ...both, takeUp: 'Restart' }, listed))).toContain(
+      'never gets ready',
+    ));
   it.each(['target-only', 'source-only'] as const)(
     'is refused once a server may run %s: what the other side sealed would read as lost',
     (mayRun) => {

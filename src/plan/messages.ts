@@ -99,6 +99,12 @@ function admitWaiver(object: string, seen: Observed, { listed, waived }: Refusin
     return no(`${object} isn't among the objects that refused or can't be read: see "keyferry status"`);
   }
   if (waived.size >= MAX_WAIVERS) return no(`${MAX_WAIVERS} objects are waived already, and no more can be`);
+  // Seen with a single Secret: informer-sync fails, and /readyz with it, for as long as the value lies there.
+  if (seen.takeUp === 'Restart') {
+    return no(
+      'an API server that restarts over an object that it cannot read never gets ready, and this migration restarts them: restore the object, or delete its key from etcd',
+    );
+  }
   if (!everyServerReadsBoth(seen)) {
     return no(
       'a waiver needs proof that nobody can read the object, and now some API server has only one of the providers: roll back, or delete the object',

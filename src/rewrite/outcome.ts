@@ -29,6 +29,6 @@ export function outcomeOf(response: ApiResponse): Outcome {
     };
   }
   const { reason, remedy } = explain(response);
-  if (isPassing(response)) return { kind: 'again', afterMs: 1000, why: `500 ${reason}` };
+  if (isPassing(response)) return { kind: 'again', afterMs: 1000, why: `${status} ${reason}` };
   return { kind: 'refused', status, reason, remedy };
 }

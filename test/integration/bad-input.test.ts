@@ -6,7 +6,7 @@ import { type Check } from '../../src/plan/preflight.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { jsonOf, runCli, type CliAnswer } from '../support/cli.ts';
 import { ControlPlane } from '../support/control-plane.ts';
-import { formats, storedUnder, TARGET_FORMAT } from '../support/etcd.ts';
+import { formats, remove, store, storedUnder, TARGET_FORMAT } from '../support/etcd.ts';
 import { makeReadOnly } from '../support/read-only.ts';
 
 jest.setTimeout(200_000);
@@ -185,9 +185,22 @@ describe('keyferry answers clearly', () => {
       ]);
     });
 
-    test('a resource that is not served', async () => {
-      const failed = await failedChecks({ resources: ['secrets', 'widgets.example.com'] });
-      expect(failed.map(({ name }) => name)).toContain('resource widgets.example.com served');
+    test('a resource that is not served, of which keys are left in etcd', async () => {
+      const spec = { resources: ['secrets', 'widgets.example.com'] };
+      const named = 'resource widgets.example.com served';
+      const keys = ['default/a', 'default/b'].map((name) => `/registry/example.com/widgets/${name}`);
+      for (const key of keys) await store(plane.lab, key, Buffer.from('{}'));
+      try {
+        expect(await failedChecks(spec)).toContainEqual({
+          name: named,
+          outcome: 'fail',
+          detail: expect.stringContaining('2 keys of it lie in etcd under /registry/example.com/widgets/'),
+          remedy: expect.stringMatching(/CustomResourceDefinition.*etcdctl del/),
+        });
+      } finally {
+        for (const key of keys) await remove(plane.lab, key);
+      }
+      expect((await failedChecks(spec)).map(({ name }) => name)).not.toContain(named);
     });
 
     test('a configuration that can not be written', async () => {

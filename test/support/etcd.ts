@@ -136,3 +136,8 @@ export async function leaderOf(lab: Lab): Promise<string> {
 export async function defragment(lab: Lab, name: string): Promise<void> {
   await askEtcd(lab, '/v3/maintenance/defragment', {}, [clientUrl(etcdMemberOf(lab.config, name))]);
 }
+
+/** Removes a key from etcd behind the API servers' backs. */
+export async function remove(lab: Lab, key: string): Promise<void> {
+  await askEtcd(lab, '/v3/kv/deleterange', { key: Buffer.from(key).toString('base64') });
+}

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { findResource } from '../../cluster/resources.ts';
+import { findServed } from '../../cluster/orphans.ts';
 import { compileNames } from '../../envelope/header.ts';
 import { refText, sourceOf, targetOf } from '../../plan/sides.ts';
 import { addTally, emptyTally, type CensusTally } from '../../plan/tally.ts';
@@ -29,7 +29,8 @@ export function censusCommand(): Command {
         const names = compileNames(source.type === 'kms' || source.type === 'identity' ? [] : [source]);
         let tally = emptyTally();
         for (const name of spec.resources) {
-          const resource = await findResource(server, name, spec.cluster.etcd.prefix);
+          const resource = await findServed(server, cluster.etcd, name, spec.cluster.etcd.prefix);
+          if (resource === undefined) continue;
           const part = await countFrom(cluster.etcd, resource, undefined, targetOf(spec), names, {
             timeMs: Number.POSITIVE_INFINITY,
             signal: new AbortController().signal,
