@@ -34,7 +34,7 @@ describe('a 403 of an API server', () => {
       { name: 'cp-1', server: url, skipTLSVerify: true },
       { name: 'keyferry', token: 't' },
     );
-    api = new ApiServer({ name: 'cp-1', server: url }, kubeconfig, 1);
+    api = new ApiServer({ name: 'cp-1', server: url }, () => kubeconfig, 1);
   });
   afterEach(async () => {
     await api.close();

@@ -38,16 +38,19 @@ export class ApiServer {
   readonly name: string;
   readonly node: string;
   readonly #spec: ApiServerSpec;
-  readonly #kubeconfig: KubeConfig;
+  readonly #load: () => KubeConfig;
+  #kubeconfig: KubeConfig;
   readonly #connections: number;
   #session: Session | undefined;
   #opening: Promise<Session> | undefined;
 
-  constructor(spec: ApiServerSpec, kubeconfig: KubeConfig, connections: number) {
+  /** @param load - reads the kubeconfig: now, and again whenever credentials are asked for again */
+  constructor(spec: ApiServerSpec, load: () => KubeConfig, connections: number) {
     this.name = spec.name;
     this.node = spec.node ?? spec.name;
     this.#spec = spec;
-    this.#kubeconfig = kubeconfig;
+    this.#load = load;
+    this.#kubeconfig = load();
     this.#connections = connections;
   }
 
@@ -88,7 +91,7 @@ export class ApiServer {
         body: request.body === undefined ? null : JSON.stringify(request.body),
         signal: request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]),
       });
-      if (response.statusCode === 401) this.#session = undefined;
+      if (response.statusCode === 401) session.expiresAt = 0;
       return await read(response);
     } catch (error) {
       if (error instanceof KeyferryError) throw error;
@@ -118,6 +121,8 @@ export class ApiServer {
 
   async #renew(): Promise<Session> {
     const options: RequestOptions = {};
+    // Tokens and certificates are replaced while a migration lasts; a file that is just being written has its turn later.
+    if (this.#session !== undefined) this.#kubeconfig = this.#reloaded();
     await this.#kubeconfig.applyToHTTPSOptions(options);
     const { ca, cert, key, rejectUnauthorized, servername } = options;
     const previous = this.#session;
@@ -139,6 +144,14 @@ export class ApiServer {
     setImmediate(() => void previous?.dispatcher.close());
     return this.#session;
   }
+
+  #reloaded(): KubeConfig {
+    try {
+      return this.#load();
+    } catch {
+      return this.#kubeconfig;
+    }
+  }
 }
 
 /**
@@ -149,7 +162,7 @@ export class ApiServer {
  */
 export function apiServersOf(cluster: ClusterSpec, connections = 32): ApiServer[] {
   return cluster.apiServers.map(
-    (server) => new ApiServer(server, kubeconfigFor(cluster, server), connections),
+    (server) => new ApiServer(server, () => kubeconfigFor(cluster, server), connections),
   );
 }
 
