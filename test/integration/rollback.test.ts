@@ -72,14 +72,11 @@ describe('a rollback', () => {
       (one) => one.until('the first of three servers to read the target', atOne('target-reads')),
       false,
     ],
-    ['promote', (one) => one.untilPhase('promote'), false],
     [
       'rewrite',
       (one) => one.until('a part to be rewritten', ({ rewrite }) => rewrite.done > OBJECTS / 2),
       true,
     ],
-    ['verify', (one) => one.untilPhase('verify'), true],
-    ['soak', (one) => one.untilPhase('soak', 'waiting'), true],
     [
       'cutover',
       async (one) => {
