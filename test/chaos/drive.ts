@@ -51,6 +51,9 @@ const PACE = { objectsPerSecond: 15, concurrency: 8, shards: 2 };
 const PATIENCE_MS = 300_000;
 const MOST_HELP = 8;
 
+/** How the help begins that a migration needs which preflight refused. */
+export const REFUSED = 'preflight refused';
+
 export type Say = (line: string) => void;
 
 /**
@@ -173,7 +176,7 @@ class Driver {
       const seen = await this.#until(migration, 'preflight to pass', (now) => isPast(now, 'preflight'));
       if (seen.phase !== 'failed') return migration;
       const failed = seen.checks.filter(({ outcome }) => outcome === 'fail').map(({ name }) => name);
-      this.#helped(`preflight refused (${failed.join(', ')}), with nothing changed; it was started again`);
+      this.#helped(`${REFUSED} (${failed.join(', ')}), with nothing changed; it was started again`);
       migration = await this.#start();
     }
   }

@@ -14,6 +14,9 @@ export interface Row extends Blow {
 /** Labs that are up, to be taken down when the run is broken off. */
 export const labs = new Set<ControlPlane>();
 
+/** Takes labs down that are just being put up. */
+export const stopping = new AbortController();
+
 export async function withLab<T>(
   { workers }: { workers: number },
   use: (plane: ControlPlane) => Promise<T>,
@@ -21,6 +24,7 @@ export async function withLab<T>(
   const plane = await ControlPlane.up({
     sourcePlugins: true,
     workers,
+    signal: stopping.signal,
     seed: { secrets: 260, configMaps: 40 },
   });
   labs.add(plane);

@@ -16,8 +16,8 @@ import { version } from '../../src/cli/version.ts';
 import { FAULTS, PROCESSES } from './faults.ts';
 import { PHASES, type Phase } from './phases.ts';
 import { runRandom, type RandomRun } from './random.ts';
-import { labs, runRow, type Row } from './row.ts';
-import { judge, renderTable } from './table.ts';
+import { labs, runRow, stopping, type Row } from './row.ts';
+import { isFine, judge, judgeRandom, renderTable } from './table.ts';
 
 const RESULTS = join(import.meta.dirname, 'results');
 const TABLE = join(packageRoot(), 'docs', 'FAULTS.md');
@@ -38,6 +38,7 @@ const { values: options } = parseArgs({
 mkdirSync(RESULTS, { recursive: true });
 for (const signal of ['SIGINT', 'SIGTERM'] as const) {
   process.once(signal, () => {
+    stopping.abort();
     void Promise.allSettled([...labs].map((plane) => plane.down())).then(() => process.exit(130));
   });
 }
@@ -71,9 +72,9 @@ async function run(): Promise<void> {
       say(`a random schedule; again with --seed ${seed}`);
       const ran = await runRandom(seed, say);
       keep(name, ran);
-      const wrong = ran.drives.flatMap((one) => one.wrong);
-      say(wrong.length === 0 ? 'ok' : `FAILED: ${wrong.join('; ')}`);
-      return wrong.length === 0;
+      for (const one of ran.drives)
+        say(`${one.goal}: ${judgeRandom(one)} ${[...one.wrong, ...one.help].join('; ')}`);
+      return ran.drives.every((one) => isFine(judgeRandom(one)));
     });
   }
   const outcomes = await sideBySide(Number(options.labs), jobs);
@@ -88,7 +89,7 @@ function report(row: Row, phases: readonly Phase[]): boolean {
   for (const { goal, seconds, wrong } of row.drives) {
     say(`${goal} in ${seconds} s${wrong.length === 0 ? '' : `; WRONG: ${wrong.join('; ')}`}`);
   }
-  return judged.every(({ verdict }) => verdict === 'ok' || verdict === 'refused');
+  return judged.every(({ verdict }) => isFine(verdict));
 }
 
 async function writeTable(): Promise<void> {

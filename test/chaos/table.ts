@@ -1,4 +1,4 @@
-import { type Cell, type Drive } from './drive.ts';
+import { REFUSED, type Cell, type Drive } from './drive.ts';
 import { FAULTS, PROCESSES } from './faults.ts';
 import { PHASES, type Phase } from './phases.ts';
 import { type RandomRun } from './random.ts';
@@ -29,6 +29,18 @@ export function judge(row: Row, phase: Phase): Judged | undefined {
   return { phase, ...verdictOf(cell, drive) };
 }
 
+/** Of a drive under a random schedule: its faults overlap, so that no one of them is to blame. */
+export function judgeRandom({ wrong, help }: Drive): Verdict {
+  if (wrong.length > 0) return 'failed';
+  if (help.some((one) => !one.startsWith(REFUSED))) return 'help';
+  return help.length > 0 ? 'refused' : 'ok';
+}
+
+/** Whether keyferry kept its word: a preflight that finds the fault does. */
+export function isFine(verdict: Verdict): boolean {
+  return verdict === 'ok' || verdict === 'refused';
+}
+
 function verdictOf(cell: Cell, drive: Drive): { verdict: Verdict; detail: string } {
   if (drive.wrong.length > 0) {
     const alone = drive.cells.length === 1;
@@ -36,8 +48,7 @@ function verdictOf(cell: Cell, drive: Drive): { verdict: Verdict; detail: string
       ? { verdict: 'failed', detail: drive.wrong.join('; ') }
       : { verdict: 'untold', detail: waitedFor(cell) };
   }
-  if (cell.neededHelp?.startsWith('preflight') === true)
-    return { verdict: 'refused', detail: cell.neededHelp };
+  if (cell.neededHelp?.startsWith(REFUSED) === true) return { verdict: 'refused', detail: cell.neededHelp };
   if (cell.neededHelp !== undefined) return { verdict: 'help', detail: cell.neededHelp };
   const { fellInto } = cell;
   const where = fellInto === undefined ? '' : ` (it fell into ${fellInto.join(', ')})`;
@@ -132,10 +143,8 @@ function details(rows: readonly Row[]): string[] {
   return found.length === 0 ? [] : ['', '## In full', '', ...found];
 }
 
-function inWords(
-  seed: number,
-  { goal, schedule, wrong, help, seconds }: RandomRun['drives'][number],
-): string {
+function inWords(seed: number, one: RandomRun['drives'][number]): string {
+  const { goal, schedule, wrong, help, seconds } = one;
   const blows = schedule.map(
     ({ hit, fault, after, away }) =>
       `${fault} ${hit} at ${Math.round(after / 1000)} s for ${Math.round(away / 1000)} s`,
@@ -143,7 +152,7 @@ function inWords(
   const outcome =
     wrong.length === 0 ? `${goal} after ${seconds} s, nothing lost or unreadable` : oneLine(wrong.join('; '));
   const helped = help.length === 0 ? '' : ` (${oneLine(help.join('; '))})`;
-  return `seed ${seed}: ${wrong.length === 0 ? 'ok' : '**FAILED**'}: ${outcome}${helped}: ${blows.join(', ')}`;
+  return `seed ${seed}: ${MARKS[judgeRandom(one)]}: ${outcome}${helped}: ${blows.join(', ')}`;
 }
 
 const CELL_LENGTH = 60;
