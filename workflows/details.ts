@@ -1,4 +1,4 @@
-import type { Progress } from '../src/plan/progress.ts';
+import { runs, type Progress } from '../src/plan/progress.ts';
 
 /** Temporal shows a workflow's current details as Markdown; it takes 20 KB of them, we stay far below. */
 const MAX = 8_000;
@@ -19,7 +19,7 @@ export function renderDetails(progress: Progress): string {
       : []),
     ...progress.shards.stalled.map((why) => `- stalled: ${why}`),
     ...progress.apiServers.map(
-      (server) => `- ${server.name}: file ${server.file}, runs ${server.mayRun.join(' or ')}`,
+      (server) => `- ${server.name}: file ${server.file}, runs ${runs(server)}`,
     ),
     ...(progress.refusals.length > 0 ? ['', `${rewrite.refused} objects refused, the first ones:`] : []),
     ...progress.refusals

@@ -39,7 +39,7 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
     },
     rate,
     ...(rate > 0 && step.kind !== 'hold' ? { etaSeconds: (of - done) / rate } : {}),
-    apiServers: seen.servers.map(({ name, file, mayRun }) => ({ name, file, mayRun })),
+    apiServers: seen.servers,
     shards: {
       total: state.shards.length,
       done: state.shards.filter((shard) => shard.done).length,

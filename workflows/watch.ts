@@ -36,6 +36,8 @@ function tellChanges(run: MigrationRun, seen: ClusterLook): 'same' | 'changed' {
   const { strangers } = run.state.seen;
   for (const { server, kind, why } of changes) {
     run.note({ actor: 'keyferry', verified: true, what: `${server} changed`, reason: why });
+    // It was restarted for this file before, and then it drifted: that is another time.
+    run.patch({ restarted: { ...run.state.restarted, [server]: '' } });
     run.event({ kind, server });
   }
   if (seen.strangers.join() !== strangers.join()) {

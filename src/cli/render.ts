@@ -1,7 +1,7 @@
 import type { ReadFailure } from '../plan/tally.ts';
 import { objectId, type Waiver } from '../plan/waivers.ts';
 import type { Refusal } from '../rewrite/engine.ts';
-import type { Progress } from '../plan/progress.ts';
+import { runs, type Progress } from '../plan/progress.ts';
 import type { Look } from './look.ts';
 import { columns } from './output.ts';
 
@@ -27,7 +27,7 @@ export function renderLook(view: Look, now: number): string {
     '',
     columns([
       ['API SERVER', 'FILE', 'RUNS'],
-      ...progress.apiServers.map((server) => [server.name, server.file, server.mayRun.join(' or ')]),
+      ...progress.apiServers.map((server) => [server.name, server.file, runs(server)]),
     ]),
     ...list('stalled', progress.shards.stalled),
     ...list('trouble', view.troubles),

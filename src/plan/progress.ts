@@ -1,7 +1,7 @@
 import type { Refusal } from '../rewrite/engine.ts';
 import type { ReadsTally } from './tally.ts';
 import type { Waiver } from './waivers.ts';
-import type { Observed, Phase, Step } from './transition.ts';
+import type { Observed, Phase, ServerView, Step } from './transition.ts';
 import { decide, unheld } from './transition.ts';
 
 /** What an operator sees of a migration: the answer of the `progress` query. */
@@ -31,7 +31,7 @@ export interface Progress {
   rate: number;
   /** Seconds that the pass still takes at that rate; absent where it can't be told. */
   etaSeconds?: number;
-  apiServers: { name: string; file: string; mayRun: readonly string[] }[];
+  apiServers: readonly ServerView[];
   shards: { total: number; done: number; stalled: string[] };
   /** Objects that can't be rewritten, each with why and the way out. */
   refusals: Refusal[];
@@ -83,4 +83,9 @@ export function nextSteps(seen: Observed): string[] {
   if (seen.held !== undefined) return ['keyferry resume', ...waive, ...back];
   if (step.kind === 'wait') return [`keyferry approve ${step.gate} --reason "…"`, 'keyferry census', ...back];
   return ['keyferry pause --reason "…"', ...back];
+}
+
+/** What an API server may be running, as people are told. */
+export function runs({ mayRun, doubted }: ServerView): string {
+  return doubted ? 'not what was proven' : mayRun.join(' or ');
 }
