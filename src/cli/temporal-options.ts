@@ -3,6 +3,9 @@ import { type Command } from 'commander';
 export interface TemporalOptions {
   temporalAddress: string;
   temporalNamespace: string;
+}
+
+export interface TaskQueueOptions extends TemporalOptions {
   taskQueue: string;
 }
 
@@ -18,10 +21,14 @@ export function withTemporalOptions(command: Command): Command {
       '--temporal-namespace <name>',
       'Temporal namespace (or TEMPORAL_NAMESPACE)',
       process.env['TEMPORAL_NAMESPACE'] ?? 'default',
-    )
-    .option(
-      '--task-queue <name>',
-      'task queue of the workers',
-      process.env['KEYFERRY_TASK_QUEUE'] ?? 'keyferry',
     );
+}
+
+/** The same, for commands that start workflows or run them. */
+export function withTaskQueueOption(command: Command): Command {
+  return withTemporalOptions(command).option(
+    '--task-queue <name>',
+    'task queue of the workers (or KEYFERRY_TASK_QUEUE)',
+    process.env['KEYFERRY_TASK_QUEUE'] ?? 'keyferry',
+  );
 }

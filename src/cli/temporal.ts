@@ -1,11 +1,25 @@
-import { Client, Connection, WorkflowNotFoundError, type WorkflowHandle } from '@temporalio/client';
+import {
+  Client,
+  Connection,
+  isGrpcServiceError,
+  WorkflowNotFoundError,
+  type WorkflowHandle,
+} from '@temporalio/client';
+import { NamespaceNotFoundError } from '@temporalio/common';
 import { KeyferryError, messageOf } from '../errors.ts';
 import type { ClusterSpec } from '../spec/migration.ts';
 import type { TemporalOptions } from './temporal-options.ts';
 
 const CONNECT_MS = 3_000;
 
-/** Connects to Temporal, runs, and closes the connection again. */
+/** gRPC's codes of a server that can't be reached, is too slow, or won't let somebody in. */
+const Grpc = { deadlineExceeded: 4, notFound: 5, permissionDenied: 7, unavailable: 14, unauthenticated: 16 };
+
+/**
+ * Connects to Temporal, runs, and closes the connection again.
+ *
+ * @throws KeyferryError `UnavailableTemporal`, `NotFoundNamespace`, and what `run` throws
+ */
 export async function withTemporal<T>(
   options: TemporalOptions,
   run: (client: Client) => Promise<T>,
@@ -25,9 +39,51 @@ export async function withTemporal<T>(
   }
   try {
     return await run(new Client({ connection, namespace: options.temporalNamespace }));
+  } catch (error) {
+    throw explained(error, options);
   } finally {
     await connection.close();
   }
+}
+
+/** What Temporal's own errors mean for whoever runs a command; others stay as they are. */
+function explained(error: unknown, { temporalAddress, temporalNamespace }: TemporalOptions): unknown {
+  const grpc = grpcErrorIn(error);
+  if (
+    error instanceof NamespaceNotFoundError ||
+    (grpc?.code === Grpc.notFound && /namespace/i.test(grpc.details))
+  ) {
+    return new KeyferryError(
+      'NotFoundNamespace',
+      `Temporal at ${temporalAddress} has no namespace "${temporalNamespace}"`,
+      {
+        remedy:
+          'name one that is there with --temporal-namespace or TEMPORAL_NAMESPACE, or make it: temporal operator namespace create',
+      },
+    );
+  }
+  if (grpc?.code === Grpc.unavailable || grpc?.code === Grpc.deadlineExceeded) {
+    return new KeyferryError(
+      'UnavailableTemporal',
+      `Temporal at ${temporalAddress} did not answer: ${grpc.details}`,
+      { remedy: 'see that it runs, and try again', retryable: true, cause: error },
+    );
+  }
+  if (grpc?.code === Grpc.permissionDenied || grpc?.code === Grpc.unauthenticated) {
+    return new KeyferryError(
+      'UnavailableTemporal',
+      `Temporal at ${temporalAddress} doesn't let keyferry in: ${grpc.details}`,
+      { remedy: `see who may use the namespace "${temporalNamespace}"`, cause: error },
+    );
+  }
+  return error;
+}
+
+function grpcErrorIn(error: unknown): { code: number; details: string } | undefined {
+  if (isGrpcServiceError(error)) return error;
+  return error instanceof Error && error.cause !== undefined && !(error instanceof KeyferryError)
+    ? grpcErrorIn(error.cause)
+    : undefined;
 }
 
 /** One cluster has one migration at a time: its workflow is named after the cluster. */

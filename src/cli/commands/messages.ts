@@ -1,5 +1,10 @@
 import { userInfo } from 'node:os';
-import { WorkflowUpdateFailedError, type UpdateDefinition } from '@temporalio/client';
+import {
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+  type UpdateDefinition,
+} from '@temporalio/client';
 import { Command } from 'commander';
 import { KeyferryError } from '../../errors.ts';
 import {
@@ -113,7 +118,13 @@ async function send(
           },
         );
       }
-      throw unanswered(update.name, error);
+      if (error instanceof WorkflowNotFoundError) {
+        throw new KeyferryError('Refused', `${update.name} was refused: the migration has ended`, {
+          remedy: 'see how it ended: keyferry report',
+        });
+      }
+      if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) throw unanswered(update.name, error);
+      throw error;
     }
   });
 }
@@ -124,7 +135,7 @@ function unanswered(name: string, error: unknown): KeyferryError {
     `${name} was not acknowledged within ${ANSWER_MS / 1000} s`,
     {
       remedy:
-        'no worker may be polling (start one: keyferry worker), or the migration has ended ("keyferry status" tells); an update that was sent may still be taken',
+        'no worker may be polling (start one: keyferry worker); an update that was sent may still be taken',
       retryable: true,
       cause: error,
     },

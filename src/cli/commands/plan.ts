@@ -6,6 +6,7 @@ import {
   readConfigurationFile,
   type Arrangement,
 } from '../../encryption-config/index.ts';
+import { KeyferryError } from '../../errors.ts';
 import { PHASE_OF_ARRANGEMENT } from '../../plan/outline.ts';
 import { nodeFile, nodeOf } from '../../plan/sides.ts';
 import { readMigration } from '../files.ts';
@@ -34,6 +35,12 @@ export function planCommand(): Command {
       const { spec } = readMigration(options.file);
       const [first] = spec.cluster.apiServers;
       const node = options.node ?? (first === undefined ? '' : nodeOf(first));
+      const nodes = spec.cluster.apiServers.map(nodeOf);
+      if (!nodes.includes(node)) {
+        throw new KeyferryError('UsageNode', `no API server of the document is on a node "${node}"`, {
+          remedy: `name one of ${nodes.join(', ')}`,
+        });
+      }
       const edit = nodeFile(spec, node);
       const { text } = await readConfigurationFile(options.encryptionConfig ?? edit.file);
       const texts = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));

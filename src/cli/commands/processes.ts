@@ -1,10 +1,15 @@
 import { Command } from 'commander';
-import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
+import {
+  withTaskQueueOption,
+  withTemporalOptions,
+  type TaskQueueOptions,
+  type TemporalOptions,
+} from '../temporal-options.ts';
 
 export function workerCommand(): Command {
-  return withTemporalOptions(
+  return withTaskQueueOption(
     new Command('worker').description('run workflows and what they do to clusters; run as many as you like'),
-  ).action(async (options: TemporalOptions) => {
+  ).action(async (options: TaskQueueOptions) => {
     const { runWorker } = await import('../../worker/run.ts');
     await runWorker({
       address: options.temporalAddress,

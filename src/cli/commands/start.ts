@@ -5,17 +5,17 @@ import { readMigration } from '../files.ts';
 import { print } from '../output.ts';
 import { hasSearchAttributes } from '../search-attributes.ts';
 import { migrationId, withTemporal } from '../temporal.ts';
-import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
+import { withTaskQueueOption, type TaskQueueOptions } from '../temporal-options.ts';
 import { KEYFERRY_CLUSTER, KEYFERRY_PHASE } from '../../../workflows/search-attributes.ts';
 import type { migration as migrationWorkflow } from '../../../workflows/migration.ts';
 
 export function startCommand(): Command {
-  return withTemporalOptions(
+  return withTaskQueueOption(
     new Command('start')
       .description('start a migration; it begins with preflight, and changes nothing where that fails')
       .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
       .option('--json', 'answer as JSON'),
-  ).action(async (options: TemporalOptions & { file: string; json?: boolean }) => {
+  ).action(async (options: TaskQueueOptions & { file: string; json?: boolean }) => {
     const migration = readMigration(options.file);
     const workflowId = await migrationId(migration.spec.cluster);
     await withTemporal(options, async (client) => {
