@@ -1,170 +1,221 @@
+import { cancellationSignal } from '@temporalio/activity';
+import { quickCount, readSample } from '../src/census/survey.ts';
+import { activeNamespaces, admissionHooks } from '../src/cluster/admission.ts';
+import type { ApiServer } from '../src/cluster/api-server.ts';
 import { canary, tryCanary } from '../src/cluster/canary.ts';
 import type { Cluster } from '../src/cluster/cluster.ts';
+import { conversionOf } from '../src/cluster/conversion.ts';
 import { loadedConfiguration } from '../src/cluster/convergence.ts';
+import type { EtcdStatus } from '../src/cluster/etcd.ts';
+import { etcdMetrics, type EtcdMetrics } from '../src/cluster/etcd-metrics.ts';
+import { lookAtServers } from '../src/cluster/identity.ts';
 import { deniedPermissions } from '../src/cluster/permissions.ts';
 import { findServed } from '../src/cluster/orphans.ts';
 import type { Resource } from '../src/cluster/resources.ts';
+import { versionOf } from '../src/cluster/versions.ts';
+import { compileNames } from '../src/envelope/header.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
-import type { Check } from '../src/plan/preflight.ts';
+import { judged, type Asked, type Check } from '../src/plan/preflight.ts';
+import {
+  judgeAdmission,
+  judgeConversion,
+  judgeReads,
+  judgeRoom,
+  judgeTargetName,
+} from '../src/plan/preflight-objects.ts';
+import {
+  judgeClocks,
+  judgeEtcd,
+  judgeEtcdVersion,
+  judgeServers,
+  judgeStrangers,
+  type ServerFindings,
+} from '../src/plan/preflight-servers.ts';
+import { nodeFile, targetOf } from '../src/plan/sides.ts';
+import { probeAdmission } from '../src/rewrite/probe-admission.ts';
+import type { MigrationSpec } from '../src/spec/migration.ts';
 import type { PreflightInput, PreflightResult } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
+/** Milliseconds for counting all objects (about a million of 1 kB are counted in a quarter of it), and for reading a sample. */
+const COUNT_MS = 60_000;
+
+type Servers = readonly [ApiServer, ...ApiServer[]];
+
 export function preflightActivities({ clusters }: ClusterDependencies) {
   return {
-    /** Looks at the cluster from a worker: every check that needs no agent. Changes nothing. */
-    async preflight({ migration, hashes }: PreflightInput): Promise<PreflightResult> {
+    /**
+     * Looks at the cluster from a worker: every check that needs no agent. Changes nothing but for objects of its own
+     * that it creates and deletes again where webhooks are asked about updates.
+     */
+    async preflight({ migration, hashes, names = [] }: PreflightInput): Promise<PreflightResult> {
       const { spec } = migration;
       const cluster = clusters.get(spec.cluster);
       return await beating(async () => {
-        const { checks: served, resources } = await resourceChecks(cluster, spec.resources);
-        const { checks: canaryChecks, canaries } = await canariesOf(
-          cluster,
-          resources,
-          spec.canary.namespace,
+        const servers = await Promise.all(
+          cluster.apiServers.map((server) => findingsOf(server, spec, hashes[server.name])),
         );
-        return {
-          checks: [
-            ...(await Promise.all(cluster.apiServers.map((server) => reachable(cluster, server.name)))),
-            ...(await Promise.all(
-              Object.entries(hashes).map(([name, hash]) => takenUp(cluster, name, hash)),
-            )),
-            ...served,
-            await permissions(cluster, resources, spec.canary.namespace),
-            ...canaryChecks,
-            ...(await etcdChecks(cluster)),
-          ],
-          resources,
-          canaries,
-        };
+        const checks = judgeServers(servers, spec.cluster.encryptionConfiguration.takeUp);
+        const answering = cluster.apiServers.filter((_, i) => 'answer' in (servers[i]?.version ?? {}));
+        const status = await asked(() => cluster.etcd.status());
+        const etcd = await etcdChecks(cluster, status);
+        const metrics = await etcdMetrics(spec.cluster.etcd);
+        const [first, ...others] = answering;
+        if (first === undefined) return { checks: [...checks, ...etcd], resources: [], canaries: [] };
+
+        const served = await resourceChecks(first, cluster, spec.resources);
+        const { resources } = served;
+        const { checks: canaryChecks, canaries } = await canariesOf(first, resources, spec.canary.namespace);
+        checks.push(
+          judgeStrangers(await asked(() => lookAtServers(cluster))),
+          judgeClocks(clocksOf(servers, metrics)),
+          ...served.checks,
+          await permissions(first, resources, spec.canary.namespace),
+          ...canaryChecks,
+          ...etcd,
+        );
+        // What follows asks etcd for objects.
+        if (resources.length > 0 && etcd.every(({ outcome }) => outcome !== 'fail')) {
+          const configured = compileNames(names);
+          const signal = cancellationSignal();
+          const counted = await asked(() =>
+            quickCount(cluster.etcd, resources, targetOf(spec), configured, {
+              timeMs: COUNT_MS,
+              signal,
+            }),
+          );
+          const reads =
+            'trouble' in counted
+              ? counted
+              : await asked(() =>
+                  readSample(cluster.etcd, answering, counted.answer, configured, {
+                    sampleSize: spec.verify.sampleSize,
+                    timeMs: COUNT_MS,
+                    signal,
+                  }),
+                );
+          checks.push(
+            judgeReads(reads),
+            judgeTargetName(counted, reads, nodeFile(spec, '').target.name),
+            judgeRoom(
+              counted,
+              'answer' in status ? status.answer.members : [],
+              metrics,
+              spec.pace.objectsPerSecond,
+            ),
+            ...(await conversions(first, cluster, resources)),
+            ...(await admission([first, ...others], cluster, resources)),
+          );
+        }
+        return { checks, resources, canaries };
       });
     },
   };
 }
 
-/** Turns a thrown KeyferryError into a failed check; anything else is a defect and goes up. */
-async function check(name: string, run: () => Promise<Omit<Check, 'name'>>): Promise<Check> {
+/** An answer, or the trouble that stood in its way; anything but a KeyferryError is a defect and goes up. */
+async function asked<T>(question: () => Promise<T>): Promise<Asked<T>> {
   try {
-    return { name, ...(await run()) };
+    return { answer: await question() };
   } catch (error) {
     if (!(error instanceof KeyferryError)) throw error;
-    return { name, outcome: 'fail', detail: error.message, remedy: error.remedy };
+    return { trouble: { message: error.message, remedy: error.remedy } };
   }
 }
 
-function serverNamed(cluster: Cluster, name: string) {
-  const server = cluster.apiServers.find((one) => one.name === name);
-  if (server === undefined) throw new Error(`no API server ${name}`);
-  return server;
+function isCheck(check: Check | undefined): check is Check {
+  return check !== undefined;
 }
 
-async function reachable(cluster: Cluster, name: string): Promise<Check> {
-  return await check(`API server ${name} reachable`, async () => {
-    const response = await serverNamed(cluster, name).request({
-      method: 'GET',
-      path: '/version',
-      timeoutMs: 5_000,
-    });
-    if (response.status !== 200) {
-      return {
-        outcome: 'fail',
-        detail: `answered ${response.status} to /version`,
-        remedy: "check the kubeconfig's credentials against this one server",
-      };
-    }
-    return {
-      outcome: 'pass',
-      detail: (response.body as { gitVersion?: string }).gitVersion ?? 'version unknown',
-    };
-  });
+async function findingsOf(
+  server: ApiServer,
+  spec: MigrationSpec,
+  fileHash: string | undefined,
+): Promise<ServerFindings> {
+  const { name, node } = server;
+  const version = await asked(() => versionOf(server));
+  return {
+    name,
+    node,
+    file: nodeFile(spec, node).file,
+    ...(fileHash === undefined ? {} : { fileHash }),
+    version,
+    // One that doesn't answer is asked once.
+    loaded: 'trouble' in version ? version : await asked(() => loadedConfiguration(server)),
+  };
 }
 
-async function takenUp(cluster: Cluster, name: string, hash: string): Promise<Check> {
-  return await check(`configuration taken up by ${name}`, async () => {
-    const loaded = await loadedConfiguration(serverNamed(cluster, name));
-    if (loaded.hash === undefined) {
-      return {
-        outcome: 'fail',
-        detail: `${name} doesn't tell which encryption configuration it has loaded`,
-        remedy: 'start it with --encryption-provider-config (Kubernetes 1.34 or newer)',
-      };
-    }
-    if (loaded.hash !== hash) {
-      return {
-        outcome: 'fail',
-        detail: `the file on its node is ${hash.slice(0, 19)}, and it runs ${loaded.hash.slice(0, 19)}`,
-        remedy: `let ${name} reload (a minute at most) or restart it; where it never does, its manifest mounts the file instead of its directory, or another file`,
-      };
-    }
-    if (!loaded.kmsReady) {
-      return {
-        outcome: 'fail',
-        detail: `kms providers not ready: ${loaded.kmsDetail}`,
-        remedy:
-          'mend the plugin first: no API server takes up a changed file while any kms entry is unhealthy',
-      };
-    }
-    return { outcome: 'pass', detail: hash.slice(0, 19) };
-  });
+function clocksOf(
+  servers: readonly ServerFindings[],
+  members: readonly EtcdMetrics[],
+): { name: string; aheadMs: number }[] {
+  return [
+    ...servers.flatMap(({ name, version }) =>
+      'answer' in version ? [{ name, aheadMs: version.answer.aheadMs }] : [],
+    ),
+    ...members.flatMap(({ endpoint, aheadMs }) =>
+      aheadMs === undefined ? [] : [{ name: `etcd at ${endpoint}`, aheadMs }],
+    ),
+  ];
 }
 
 async function resourceChecks(
+  server: ApiServer,
   cluster: Cluster,
-  names: string[],
+  names: readonly string[],
 ): Promise<{ checks: Check[]; resources: Resource[] }> {
   const resources: Resource[] = [];
   const checks: Check[] = [];
-  const [server] = cluster.apiServers;
-  if (server === undefined) return { checks, resources };
   for (const name of names) {
+    const found = await asked(() => findServed(server, cluster.etcd, name, cluster.spec.etcd.prefix));
+    if ('answer' in found && found.answer !== undefined) resources.push(found.answer);
     checks.push(
-      await check(`resource ${name} served`, async () => {
-        const resource = await findServed(server, cluster.etcd, name, cluster.spec.etcd.prefix);
-        if (resource === undefined) {
-          return {
-            outcome: 'warn',
-            detail: "isn't served, and no key of it lies in etcd: there is nothing to migrate",
-            remedy: 'take it off the list, or write it as "kubectl api-resources" shows it',
-          };
-        }
-        resources.push(resource);
-        return {
-          outcome: 'pass',
-          detail: `${resource.apiVersion} ${resource.kind}, in etcd under ${resource.etcdPrefix}`,
-        };
-      }),
+      judged(`resource ${name} served`, found, (resource) =>
+        resource === undefined
+          ? {
+              outcome: 'warn',
+              detail: "isn't served, and no key of it lies in etcd: there is nothing to migrate",
+              remedy: 'take it off the list, or write it as "kubectl api-resources" shows it',
+            }
+          : {
+              outcome: 'pass',
+              detail: `${resource.apiVersion} ${resource.kind}, in etcd under ${resource.etcdPrefix}`,
+            },
+      ),
     );
   }
   return { checks, resources };
 }
 
 async function permissions(
-  cluster: Cluster,
+  server: ApiServer,
   resources: readonly Resource[],
   namespace: string,
 ): Promise<Check> {
-  return await check('permissions', async () => {
-    const [server] = cluster.apiServers;
-    const denied = server === undefined ? [] : await deniedPermissions(server, resources, namespace);
-    if (denied.length === 0) return { outcome: 'pass', detail: 'all that keyferry needs' };
-    return {
-      outcome: 'fail',
-      detail: `the kubeconfig's user may not ${denied.join(', ')}`,
-      remedy: 'apply deploy/rbac.yaml, with the resources that are to be migrated, and bind it to that user',
-    };
-  });
+  return judged(
+    'permissions',
+    await asked(() => deniedPermissions(server, resources, namespace)),
+    (denied) =>
+      denied.length === 0
+        ? { outcome: 'pass', detail: 'all that keyferry needs' }
+        : {
+            outcome: 'fail',
+            detail: `the kubeconfig's user may not ${denied.join(', ')}`,
+            remedy:
+              'apply deploy/rbac.yaml, with the resources that are to be migrated, and bind it to that user',
+          },
+  );
 }
 
 async function canariesOf(
-  cluster: Cluster,
+  server: ApiServer,
   resources: readonly Resource[],
   namespace: string,
 ): Promise<{ checks: Check[]; canaries: string[] }> {
-  const [server] = cluster.apiServers;
   const canaries: string[] = [];
   const refused: string[] = [];
   for (const resource of resources) {
-    if (server === undefined) break;
     try {
       const refusal = await tryCanary(server, canary(resource, namespace, 'dry-run', 'dry-run'));
       if (refusal === undefined) canaries.push(resource.name);
@@ -191,41 +242,54 @@ async function canariesOf(
   };
 }
 
-async function etcdChecks(cluster: Cluster): Promise<Check[]> {
+async function etcdChecks(cluster: Cluster, status: Asked<EtcdStatus>): Promise<Check[]> {
+  const key = `${cluster.spec.etcd.prefix}/namespaces/kube-system`;
   return [
-    await check('etcd reachable', async () => {
-      const status = await cluster.etcd.status();
-      if (status.alarms.length > 0) {
-        return {
-          outcome: 'fail',
-          detail: `alarms: ${status.alarms.join(', ')}`,
-          remedy:
-            'make room (compact, defragment, raise the quota) and disarm: a rewrite needs about the size of its objects again until compaction',
-        };
-      }
-      const silent = status.members.flatMap((one) =>
-        'silent' in one ? [`${one.endpoint}: ${one.silent}`] : [],
-      );
-      if (silent.length > 0) {
-        return {
-          outcome: 'warn',
-          detail: `${silent.length} of ${status.members.length} members did not answer: ${silent.join('; ')}`,
-          remedy: 'bring every member back: the next one that is lost may take etcd with it',
-        };
-      }
-      return {
-        outcome: 'pass',
-        detail: `etcd ${status.version}, database of ${Math.round(status.dbSize / 1e6)} MB`,
-      };
-    }),
-    await check("etcd is this cluster's", async () => {
-      const key = `${cluster.spec.etcd.prefix}/namespaces/kube-system`;
-      if ((await cluster.etcd.get(key)) !== undefined) return { outcome: 'pass', detail: `${key} is there` };
-      return {
-        outcome: 'fail',
-        detail: `${key} isn't there`,
-        remedy: 'give the endpoints of the etcd behind these API servers, and their --etcd-prefix',
-      };
-    }),
+    judged('etcd reachable', status, judgeEtcd),
+    ...('answer' in status ? [judged('version of etcd', status, judgeEtcdVersion)] : []),
+    judged("etcd is this cluster's", await asked(() => cluster.etcd.get(key)), (entry) =>
+      entry !== undefined
+        ? { outcome: 'pass', detail: `${key} is there` }
+        : {
+            outcome: 'fail',
+            detail: `${key} isn't there`,
+            remedy: 'give the endpoints of the etcd behind these API servers, and their --etcd-prefix',
+          },
+    ),
   ];
+}
+
+async function conversions(
+  server: ApiServer,
+  cluster: Cluster,
+  resources: readonly Resource[],
+): Promise<Check[]> {
+  const checks = await Promise.all(
+    resources.map(async (resource) =>
+      judgeConversion(resource.name, await asked(() => conversionOf(server, cluster.etcd, resource))),
+    ),
+  );
+  return checks.filter(isCheck);
+}
+
+async function admission(
+  servers: Servers,
+  cluster: Cluster,
+  resources: readonly Resource[],
+): Promise<Check[]> {
+  const around = await asked(async () => ({
+    hooks: await admissionHooks(servers[0]),
+    namespaces: await activeNamespaces(servers[0]),
+  }));
+  const checks: Check[] = [];
+  for (const resource of resources) {
+    const found =
+      'trouble' in around
+        ? around
+        : await asked(() =>
+            probeAdmission(servers, cluster.etcd, resource, around.answer.hooks, around.answer.namespaces),
+          );
+    checks.push(judgeAdmission(resource.name, found));
+  }
+  return checks;
 }

@@ -47,6 +47,7 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
     `--request-timeout=${requestTimeoutSeconds}s`,
     `--encryption-provider-config=${own.encryptionConfiguration}`,
     `--encryption-provider-config-automatic-reload=${reload}`,
+    ...(server.flags ?? []),
   ];
   const [command = '', ...args] = words;
   const name = `${node}.apiserver`;

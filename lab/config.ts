@@ -41,6 +41,8 @@ export interface EtcdMemberConfig {
 export interface ApiServerConfig {
   readonly node: string;
   readonly port: number;
+  /** Flags of this server alone; they win over those that all have. */
+  readonly flags?: readonly string[];
 }
 
 export interface ApiServerOptions {

@@ -5,7 +5,7 @@ import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
 import { agentOf, cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
-import type { PreflightResult } from './types.ts';
+import type { PreflightInput, PreflightResult } from './types.ts';
 import type { ConfiguredName } from '../src/envelope/types.ts';
 
 export interface PreflightReport extends Omit<PreflightResult, 'checks'> {
@@ -29,9 +29,10 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     if (node.hash !== undefined) present[server.name] = node.hash;
     if (node.hashes !== undefined) hashes[server.name] = node.hashes;
   });
-  const seen = await seenFromWorker(migration, present);
+  const names = namesOf(nodes);
+  const seen = await seenFromWorker({ migration, hashes: present, names });
   const checks = [...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks];
-  return { ...seen, checks, passed: passed(checks), hashes, names: namesOf(nodes) };
+  return { ...seen, checks, passed: passed(checks), hashes, names };
 }
 
 async function inspect(migration: Migration, node: string): Promise<NodeFindings | SilentNode> {
@@ -42,13 +43,10 @@ async function inspect(migration: Migration, node: string): Promise<NodeFindings
   }
 }
 
-async function seenFromWorker(
-  migration: Migration,
-  hashes: Record<string, string>,
-): Promise<PreflightResult> {
+async function seenFromWorker(input: PreflightInput): Promise<PreflightResult> {
   for (let attempt = 1; ; attempt += 1) {
     try {
-      return await cluster.preflight({ migration, hashes });
+      return await cluster.preflight(input);
     } catch (error) {
       const { message, remedy = 'mend it and start again', retryable } = troubleOf(error);
       if (!retryable || attempt >= 3) {

@@ -45,6 +45,8 @@ export interface PreflightInput {
   migration: Migration;
   /** Hash that each API server should have loaded, by its name. */
   hashes: Readonly<Record<string, string>>;
+  /** Names that stand in the files; a workflow of the version before sends none. */
+  names?: ConfiguredName[];
 }
 
 export interface PreflightResult {

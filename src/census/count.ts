@@ -26,6 +26,8 @@ const WINDOW = 2_000;
 
 export interface CensusPart {
   tally: CensusTally;
+  /** Bytes of the keys and values that were counted. */
+  bytes: number;
   /** Where to go on; undefined once the resource is at its end. */
   cursor: string | undefined;
 }
@@ -62,10 +64,10 @@ export async function countFrom(
     counter.add(page.entries, page.revision);
     options.onProgress(counter.tally.objects);
     if (options.signal.aborted || Date.now() >= deadline) {
-      return { tally: counter.finish(), cursor: page.next };
+      return { tally: counter.finish(), bytes: counter.bytes, cursor: page.next };
     }
   }
-  return { tally: counter.finish(), cursor: undefined };
+  return { tally: counter.finish(), bytes: counter.bytes, cursor: undefined };
 }
 
 interface Page {
@@ -129,6 +131,7 @@ async function* changedPages(
 
 class Counter {
   readonly tally: CensusTally = emptyTally();
+  bytes = 0;
   readonly #resource: Resource;
   readonly #target: EnvelopeTarget;
   readonly #names: CompiledNames;
@@ -170,6 +173,7 @@ class Counter {
       ...objectOf(this.#resource, entry.key),
     });
     tally.objects += 1;
+    this.bytes += entry.key.length + entry.value.length;
     const row = { resource: this.#resource.name, ...rowOf(header) };
     const id = rowId(row);
     addRow(this.#rows, { ...row, count: 1 });

@@ -4,6 +4,7 @@ import { KubeConfig } from '@kubernetes/client-node';
 import { Agent, type Dispatcher } from 'undici';
 import { KeyferryError, messageOf } from '../errors.ts';
 import type { ApiServerSpec, ClusterSpec } from '../spec/migration.ts';
+import { provenSkew } from './clock.ts';
 
 /** How long credentials of the kubeconfig (tokens that rotate, exec plugins) are used before they are asked for again. */
 const CREDENTIALS_MS = 60_000;
@@ -22,6 +23,8 @@ export interface ApiResponse {
   status: number;
   /** Seconds after which the server wants to be asked again, where it says so. */
   retryAfterSeconds?: number;
+  /** How many milliseconds the server's clock is ahead of this machine's, as far as its Date header proves it. */
+  aheadMs?: number;
   /** The body, parsed where it is JSON. */
   body: unknown;
   text: string;
@@ -77,6 +80,7 @@ export class ApiServer {
     const { timeoutMs = 30_000 } = request;
     try {
       const session = await this.#open();
+      const sentAt = Date.now();
       const timeout = AbortSignal.timeout(timeoutMs);
       const response = await session.dispatcher.request({
         origin: this.#spec.server,
@@ -92,7 +96,7 @@ export class ApiServer {
         signal: request.signal === undefined ? timeout : AbortSignal.any([timeout, request.signal]),
       });
       if (response.statusCode === 401) session.expiresAt = 0;
-      return await read(response);
+      return await read(response, sentAt);
     } catch (error) {
       if (error instanceof KeyferryError) throw error;
       throw new KeyferryError(
@@ -217,12 +221,14 @@ function refusedByRoles({ status, text }: ApiResponse): boolean {
   return status === 403 && / cannot [a-z]+ (resource|path) /.test(text);
 }
 
-async function read(response: Dispatcher.ResponseData): Promise<ApiResponse> {
+async function read(response: Dispatcher.ResponseData, sentAt: number): Promise<ApiResponse> {
+  const aheadMs = provenSkew(response.headers['date'], sentAt, Date.now());
   const text = await response.body.text();
   const retryAfter = Number(response.headers['retry-after']);
   return {
     status: response.statusCode,
     ...(Number.isFinite(retryAfter) ? { retryAfterSeconds: retryAfter } : {}),
+    ...(aheadMs === undefined ? {} : { aheadMs }),
     body: parsed(text, response.headers['content-type']),
     text,
   };

@@ -9,6 +9,8 @@ export interface LoadedConfiguration {
   /** Whether /readyz/kms-providers is ok, and what it says where it isn't. */
   kmsReady: boolean;
   kmsDetail: string;
+  /** Whether it takes up a changed file by itself. */
+  reloadsItself: boolean;
   /** Files that it found changed and refused since it started. */
   failedReloads: number;
   loaded: Loaded;
@@ -45,7 +47,7 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
       retryable: metrics.status >= 500,
     });
   }
-  const trouble = await kmsTrouble(server);
+  const { reloadsItself, trouble } = await kmsHealth(server);
   const labels = INFO.exec(metrics.text)?.[1] ?? '';
   const hash = HASH.exec(labels)?.[1];
   const identity = IDENTITY.exec(labels)?.[1];
@@ -59,6 +61,7 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
     },
     kmsReady: trouble === undefined,
     kmsDetail: trouble ?? 'ok',
+    reloadsItself,
     failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
   };
 }
@@ -67,15 +70,18 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
  * What is wrong with a server's kms providers. One that reloads by itself answers for all of them at one address; one
  * that doesn't has a check for each kms entry (`kms-provider-0` …), and none where there is no such entry.
  */
-async function kmsTrouble(server: ApiServer): Promise<string | undefined> {
+async function kmsHealth(server: ApiServer): Promise<{ reloadsItself: boolean; trouble?: string }> {
   const all = await server.request({ method: 'GET', path: '/readyz/kms-providers', timeoutMs: 10_000 });
-  if (all.status === 200) return undefined;
-  if (all.status !== 404) return `${all.status} ${all.text.slice(0, 200)}`;
+  if (all.status === 200) return { reloadsItself: true };
+  if (all.status !== 404) return { reloadsItself: true, trouble: `${all.status} ${all.text.slice(0, 200)}` };
   const each = await server.request({ method: 'GET', path: '/readyz?verbose', timeoutMs: 10_000 });
   const checks = each.text.split('\n').filter((line) => /^\[[+-]\]/.test(line));
-  if (checks.length === 0) return `${each.status} to /readyz?verbose`;
+  if (checks.length === 0) return { reloadsItself: false, trouble: `${each.status} to /readyz?verbose` };
   const failed = checks.filter((line) => line.startsWith('[-]kms-provider'));
-  return failed.length === 0 ? undefined : failed.join('; ').slice(0, 200);
+  return {
+    reloadsItself: false,
+    ...(failed.length === 0 ? {} : { trouble: failed.join('; ').slice(0, 200) }),
+  };
 }
 
 /**

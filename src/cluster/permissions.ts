@@ -2,6 +2,61 @@ import { KeyferryError } from '../errors.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Resource } from './resources.ts';
 
+/** One thing that keyferry does, as an API server judges it. */
+export interface Permission {
+  words: string;
+  spec: {
+    resourceAttributes?: {
+      verb: string;
+      group: string;
+      resource: string;
+      namespace?: string;
+      name?: string;
+    };
+    nonResourceAttributes?: { path: string; verb: string };
+  };
+}
+
+/** The Lease in kube-system that says which migration has the cluster. */
+const LEASE = 'keyferry';
+
+/**
+ * What keyferry needs; deploy/rbac.yaml grants it.
+ *
+ * Creating and deleting is asked for in the canaries' namespace alone: where it isn't allowed elsewhere, admission is
+ * tried there by dry runs.
+ */
+export function neededPermissions(resources: readonly Resource[], canaryNamespace: string): Permission[] {
+  const custom = resources.some((resource) => resource.apiVersion.includes('/'));
+  return [
+    // Rewriting, and the proof of reading; canaries.
+    ...resources.flatMap((resource) => [
+      ...['get', 'patch'].map((verb) => on(groupOf(resource), resource.plural, verb)),
+      ...['create', 'delete'].map((verb) =>
+        on(groupOf(resource), resource.plural, verb, resource.namespaced ? canaryNamespace : undefined),
+      ),
+    ]),
+    ...(custom ? [on('apiextensions.k8s.io', 'customresourcedefinitions', 'get')] : []),
+    on('', 'namespaces', 'get'),
+    on('', 'namespaces', 'list'),
+    ...[
+      'validatingwebhookconfigurations',
+      'mutatingwebhookconfigurations',
+      'validatingadmissionpolicies',
+      'validatingadmissionpolicybindings',
+      'mutatingadmissionpolicies',
+      'mutatingadmissionpolicybindings',
+    ].map((plural) => on('admissionregistration.k8s.io', plural, 'list')),
+    // Those of the API servers, and keyferry's own.
+    ...['list', 'create'].map((verb) => on('coordination.k8s.io', 'leases', verb, 'kube-system')),
+    ...['get', 'delete'].map((verb) => on('coordination.k8s.io', 'leases', verb, 'kube-system', LEASE)),
+    ...['/metrics', '/readyz', '/readyz/kms-providers', '/version'].map((path) => ({
+      words: `get ${path}`,
+      spec: { nonResourceAttributes: { path, verb: 'get' } },
+    })),
+  ];
+}
+
 /**
  * What keyferry needs and the kubeconfig's user may not, in words; empty where it may do all.
  *
@@ -12,32 +67,30 @@ export async function deniedPermissions(
   resources: readonly Resource[],
   canaryNamespace: string,
 ): Promise<string[]> {
-  const needs = [
-    ...resources.flatMap((resource) => [
-      ...['get', 'patch'].map((verb) => onResource(resource, verb, undefined)),
-      ...['create', 'delete'].map((verb) =>
-        onResource(resource, verb, resource.namespaced ? canaryNamespace : undefined),
-      ),
-    ]),
-    ...['/metrics', '/readyz/kms-providers'].map((path) => ({
-      words: `get ${path}`,
-      spec: { nonResourceAttributes: { path, verb: 'get' } },
-    })),
-  ];
+  const needs = neededPermissions(resources, canaryNamespace);
   const allowed = await Promise.all(needs.map((need) => isAllowed(server, need.spec)));
   return needs.filter((_, i) => allowed[i] !== true).map((need) => need.words);
 }
 
-function onResource(resource: Resource, verb: string, namespace: string | undefined) {
-  const group = resource.apiVersion.includes('/') ? (resource.apiVersion.split('/')[0] ?? '') : '';
+function groupOf(resource: Resource): string {
+  return resource.apiVersion.includes('/') ? (resource.apiVersion.split('/')[0] ?? '') : '';
+}
+
+function on(group: string, resource: string, verb: string, namespace?: string, name?: string): Permission {
   return {
-    words: `${verb} ${resource.name}${namespace === undefined ? '' : ` in ${namespace}`}`,
+    words: [
+      verb,
+      `${resource}${group === '' ? '' : `.${group}`}`,
+      ...(name === undefined ? [] : [name]),
+      ...(namespace === undefined ? [] : [`in ${namespace}`]),
+    ].join(' '),
     spec: {
       resourceAttributes: {
         verb,
         group,
-        resource: resource.plural,
+        resource,
         ...(namespace === undefined ? {} : { namespace }),
+        ...(name === undefined ? {} : { name }),
       },
     },
   };

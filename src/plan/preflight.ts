@@ -16,6 +16,9 @@ export interface Trouble {
   remedy: string;
 }
 
+/** What was answered to a question that may have no answer. */
+export type Asked<T> = { answer: T } | { trouble: Trouble };
+
 /** What the agent of one node found. Holds no key material. */
 export interface NodeFindings {
   node: string;
@@ -55,6 +58,16 @@ export function judgeNodes(
     sameKeyId(found),
     ...(takeUp === 'Restart' ? found.map(restartCheck) : []),
   ].filter((check) => check !== undefined);
+}
+
+/** A check of whatever was answered; that nothing was is a failure. */
+export function judged<T>(name: string, asked: Asked<T>, judge: (answer: T) => Omit<Check, 'name'>): Check {
+  if ('answer' in asked) return { name, ...judge(asked.answer) };
+  return failed(name, asked.trouble);
+}
+
+export function failed(name: string, { message, remedy }: Trouble): Check {
+  return { name, outcome: 'fail', detail: message, remedy };
 }
 
 export function passed(checks: readonly Check[]): boolean {

@@ -155,7 +155,8 @@ function everySecond(guard: () => Promise<void>): () => Promise<void> {
   };
 }
 
-function noOpPatch(path: string) {
+/** Changes nothing but the sealing: an API server writes anew what its first provider would seal otherwise. */
+export function noOpPatch(path: string) {
   return {
     method: 'PATCH' as const,
     // The answer is a table, and includeObject=None keeps even the metadata (with its annotations) out of it.

@@ -1,0 +1,70 @@
+import { describe, expect, it } from '@jest/globals';
+import { appliesIn, hooksOn, selects, type AdmissionHook } from './admission.ts';
+import type { Resource } from './resources.ts';
+
+const secrets: Resource = {
+  name: 'secrets',
+  apiPath: '/api/v1',
+  apiVersion: 'v1',
+  kind: 'Secret',
+  plural: 'secrets',
+  namespaced: true,
+  etcdPrefix: '/registry/secrets/',
+};
+const rule = { apiGroups: [''], operations: ['UPDATE'], resources: ['secrets'] };
+
+function hook(...matches: AdmissionHook['matches']): AdmissionHook {
+  return { kind: 'webhook', name: 'a', from: 'a', failurePolicy: 'Fail', matches, conditional: false };
+}
+const asked = (...matches: AdmissionHook['matches']): boolean =>
+  hooksOn(secrets, [hook(...matches)]).length === 1;
+
+describe('a hook is asked about updates of secrets', () => {
+  it.each([
+    ['by a rule for them', { rules: [rule] }],
+    ['by a rule for everything', { rules: [{ apiGroups: ['*'], operations: ['*'], resources: ['*/*'] }] }],
+    ['by a rule for them and what lies below', { rules: [{ ...rule, resources: ['secrets/*'] }] }],
+    ['by one of several rules', { rules: [{ ...rule, resources: ['pods'] }, rule] }],
+    ['without rules, as a binding is', {}],
+    [
+      'where single objects are excluded',
+      { rules: [rule], excludeRules: [{ ...rule, resourceNames: ['a'] }] },
+    ],
+  ])('%s', (_, match) => expect(asked(match)).toBe(true));
+});
+
+describe('a hook is not asked about updates of secrets', () => {
+  it.each([
+    ['by a rule for creations', { rules: [{ ...rule, operations: ['CREATE'] }] }],
+    ['by a rule for another group', { rules: [{ ...rule, apiGroups: ['apps'] }] }],
+    ['by a rule for another resource', { rules: [{ ...rule, resources: ['configmaps', 'pods/*'] }] }],
+    ['by a rule for what has no namespace', { rules: [{ ...rule, scope: 'Cluster' }] }],
+    ['where they are excluded', { rules: [rule], excludeRules: [rule] }],
+  ])('%s', (_, match) => expect(asked(match)).toBe(false));
+  it('where policy and binding have rules, and only one is for them', () =>
+    expect(asked({ rules: [rule] }, { rules: [{ ...rule, resources: ['pods'] }] })).toBe(false));
+});
+
+describe('a selector', () => {
+  const labels = { team: 'a', tier: 'gold' };
+  it.each([
+    ['that is empty takes all', {}, true],
+    ['takes a label of that value', { matchLabels: { team: 'a' } }, true],
+    ['leaves another value', { matchLabels: { team: 'a', tier: 'iron' } }, false],
+    ['In', { matchExpressions: [{ key: 'team', operator: 'In', values: ['b'] }] }, false],
+    [
+      'NotIn takes what has no such label',
+      { matchExpressions: [{ key: 'x', operator: 'NotIn', values: ['b'] }] },
+      true,
+    ],
+    ['Exists', { matchExpressions: [{ key: 'x', operator: 'Exists' }] }, false],
+    ['DoesNotExist', { matchExpressions: [{ key: 'team', operator: 'DoesNotExist' }] }, false],
+  ])('%s', (_, selector, taken) => expect(selects(selector, labels)).toBe(taken));
+  it('of a policy and of its binding must both take a namespace', () => {
+    const both = hook(
+      { namespaceSelector: { matchLabels: { team: 'a' } } },
+      { namespaceSelector: { matchLabels: { tier: 'iron' } } },
+    );
+    expect(appliesIn(both, { name: 'n', labels })).toBe(false);
+  });
+});

@@ -1,0 +1,190 @@
+import { describe, expect, it } from '@jest/globals';
+import type { AdmissionHook } from '../cluster/admission.ts';
+import type { SampleReads, QuickCount, UnreadObject } from '../census/survey.ts';
+import {
+  judgeAdmission,
+  judgeConversion,
+  judgeReads,
+  judgeRoom,
+  judgeTargetName,
+  type AdmissionFindings,
+} from './preflight-objects.ts';
+
+const MB = 1e6;
+const counted = (change: Partial<QuickCount> = {}): { answer: QuickCount } => ({
+  answer: { rows: [], objects: 100, bytes: 100 * MB, resources: [], ...change },
+});
+const reads = (...failures: UnreadObject[]): { answer: SampleReads } => ({
+  answer: { read: 20, failures, moreFailures: 0 },
+});
+const manyFailed = { answer: { read: 20, failures: [], moreFailures: 7 } };
+const trouble = { trouble: { message: 'no answer', remedy: 'start it' } };
+
+const unread: UnreadObject = {
+  resource: 'secrets',
+  namespace: 'a',
+  name: 'lost',
+  apiServer: 'cp-1',
+  status: 500,
+  under: 'aescbc gone',
+  reason: 'InternalError',
+  remedy: '',
+};
+
+describe('objects that can not be read', () => {
+  it('none => pass', () => expect(judgeReads(reads()).outcome).toBe('pass'));
+  it('are named once, with what they lie under and who could not read them', () => {
+    const check = judgeReads(reads(unread, { ...unread, apiServer: 'cp-2' }, unread));
+    expect(check.outcome).toBe('warn');
+    expect(check.detail).toMatch(
+      /^secrets a\/lost \(under aescbc gone; 500 InternalError\) through cp-1, cp-2;/,
+    );
+    expect(check.remedy).toContain('keyferry waive');
+  });
+  it('beyond those that have room are counted', () =>
+    expect(judgeReads({ answer: { read: 20, failures: [unread], moreFailures: 7 } }).detail).toContain(
+      'and 7 more',
+    ));
+  it('are not known where an API server does not answer => fail', () =>
+    expect(judgeReads(trouble).outcome).toBe('fail'));
+});
+
+describe("the target's name", () => {
+  const row = { resource: 'secrets', provider: 'kms v2', key: 'vault', keyId: 'k', count: 3 };
+  const under = (...rows: QuickCount['rows']): { answer: QuickCount } => counted({ rows });
+  it('that nothing lies under is free, whatever else can not be read', () => {
+    const others = under({ ...row, key: 'other' }, { ...row, provider: 'kms v1' });
+    expect(judgeTargetName(others, manyFailed, 'vault').outcome).toBe('pass');
+  });
+  it('under which all can be read may be used: it is the same provider', () =>
+    expect(judgeTargetName(under(row), reads(unread), 'vault').outcome).toBe('pass'));
+  it('under which something can not be read is taken by other material', () => {
+    const failure = { ...unread, under: 'kms vault, key id k', kms: 'vault' };
+    expect(judgeTargetName(under(row), reads(failure), 'vault')).toMatchObject({
+      outcome: 'fail',
+      detail: expect.stringContaining('3 objects lie under kms vault already'),
+    });
+  });
+  it('is taken for such where more failed than was looked at, or nothing could be read', () => {
+    expect(judgeTargetName(under(row), manyFailed, 'vault').outcome).toBe('fail');
+    expect(judgeTargetName(under(row), trouble, 'vault').outcome).toBe('fail');
+  });
+  it('is not known by the rows alone, where there are too many kinds to name', () => {
+    const { key: _key, keyId: _keyId, ...nameless } = row;
+    expect(judgeTargetName(under(nameless), reads(), 'vault').outcome).toBe('pass');
+    expect(judgeTargetName(under(nameless), manyFailed, 'vault').outcome).toBe('fail');
+  });
+  it('is not known where etcd could not be counted => fail', () =>
+    expect(judgeTargetName(trouble, trouble, 'vault').outcome).toBe('fail'));
+});
+
+describe('room in etcd for 100 MB, which take about 125 MB again', () => {
+  /** What a member has in use and what it may have, in MB. */
+  function outcome(members: { used: number; quota?: number }[], pace = 0): string {
+    const endpoints = members.map((_, i) => `https://${i}`);
+    return judgeRoom(
+      counted(),
+      members.map(({ used }, i) => ({
+        endpoint: endpoints[i] ?? '',
+        version: '3.6.16',
+        dbSize: 10 * used * MB,
+        dbInUse: used * MB,
+        leads: false,
+      })),
+      members.map(({ quota }, i) => ({
+        endpoint: endpoints[i] ?? '',
+        ...(quota === undefined ? {} : { quotaBytes: quota * MB }),
+      })),
+      pace,
+    ).outcome;
+  }
+  it('plenty => pass', () => expect(outcome([{ used: 200, quota: 8_000 }])).toBe('pass'));
+  it('short of a fifth => warn', () => expect(outcome([{ used: 200, quota: 400 }])).toBe('warn'));
+  it('too little => fail', () => expect(outcome([{ used: 200, quota: 300 }])).toBe('fail'));
+  it('too little on one of two members => fail', () =>
+    expect(
+      outcome([
+        { used: 200, quota: 8_000 },
+        { used: 200, quota: 300 },
+      ]),
+    ).toBe('fail'));
+  it('enough for what a slow pace leaves between compactions => pass', () =>
+    expect(outcome([{ used: 200, quota: 300 }], 0.01)).toBe('pass'));
+  it('of the usual 2 GiB, where a member does not tell => pass, or warn', () => {
+    expect(outcome([{ used: 200 }])).toBe('pass');
+    expect(outcome([{ used: 2_100 }])).toBe('warn');
+  });
+});
+
+describe('conversion of a custom resource', () => {
+  const found = (needed: boolean, failures: { version: string; status: number }[]) => ({
+    answer: { resource: 'widgets.example.com', needed, tried: { name: 'a' }, failures },
+  });
+  const broken = [{ version: 'v2', status: 500 }];
+  it('without a webhook is no check', () =>
+    expect(judgeConversion('secrets', { answer: undefined })).toBeUndefined());
+  it('that works => pass', () => expect(judgeConversion('w', found(true, []))?.outcome).toBe('pass'));
+  it('that is needed and fails => fail', () =>
+    expect(judgeConversion('w', found(true, broken))?.outcome).toBe('fail'));
+  it('that no rewrite needs and fails => warn', () =>
+    expect(judgeConversion('w', found(false, broken))?.outcome).toBe('warn'));
+});
+
+describe('admission of updates', () => {
+  const hook: AdmissionHook = {
+    kind: 'webhook',
+    name: 'guard.example.com',
+    from: 'ValidatingWebhookConfiguration guard',
+    failurePolicy: 'Fail',
+    matches: [],
+    conditional: false,
+  };
+  const findings: AdmissionFindings = {
+    hooks: [hook],
+    probes: [{ resource: 'secrets', namespace: 'a', refusals: [] }],
+    namespaces: 4,
+    groupsLeft: 0,
+    passedOver: [],
+    stuck: [],
+  };
+  const judge = (change: Partial<AdmissionFindings>) =>
+    judgeAdmission('secrets', { answer: { ...findings, ...change } });
+  const refusedBy = (reason: string) => [
+    { resource: 'secrets', namespace: 'a', refusals: [{ apiServer: 'cp-1', status: 500, reason }] },
+  ];
+
+  it('that was granted => pass, with what it was tried on', () =>
+    expect(judge({})).toMatchObject({
+      outcome: 'pass',
+      detail: 'webhook guard.example.com (Fail): tried in a, which stand for 4 namespaces',
+    }));
+  it('by a webhook that does not answer => fail, with its configuration and failurePolicy', () =>
+    expect(
+      judge({ probes: refusedBy('InternalError; webhook guard.example.com did not answer') }),
+    ).toMatchObject({
+      outcome: 'fail',
+      detail: expect.stringContaining(
+        'webhook guard.example.com did not answer (ValidatingWebhookConfiguration guard, failurePolicy Fail)',
+      ),
+    }));
+  it('that is denied holds only the objects that it is denied to => warn', () =>
+    expect(judge({ probes: refusedBy('Forbidden; denied by webhook guard.example.com') })).toMatchObject({
+      outcome: 'warn',
+      remedy: expect.stringContaining('keyferry waive'),
+    }));
+  it.each([
+    ['of webhooks that are passed over', { passedOver: ['guard.example.com'] }, 'failurePolicy Ignore'],
+    ['of namespaces that were not tried', { groupsLeft: 3 }, '3 further kinds of namespaces'],
+    [
+      'of probes that could not be deleted',
+      { stuck: ['secrets a/keyferry-probe-1 (500)'] },
+      'keyferry-probe-1',
+    ],
+  ])('is warned %s', (_, change, said) => {
+    const check = judge(change);
+    expect(check).toMatchObject({ outcome: 'warn', detail: expect.stringContaining(said) });
+    expect(check.remedy).toMatch(/\S/);
+  });
+  it('says which webhooks are asked about some objects only', () =>
+    expect(judge({ hooks: [{ ...hook, conditional: true }] }).detail).toContain('only for some objects'));
+});

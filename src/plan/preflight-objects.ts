@@ -1,0 +1,229 @@
+import type { AdmissionHook } from '../cluster/admission.ts';
+import type { SampleReads, QuickCount, UnreadObject } from '../census/survey.ts';
+import type { Conversion } from '../cluster/conversion.ts';
+import type { EtcdMember } from '../cluster/etcd.ts';
+import type { EtcdMetrics } from '../cluster/etcd-metrics.ts';
+import type { UpdateProbe } from '../rewrite/probe.ts';
+import { failed, judged, type Asked, type Check } from './preflight.ts';
+
+/** How many names one line has room for. */
+const NAMED = 10;
+/** A rewritten object takes its bytes again, its header, and its share of the tree's pages. */
+const ROOM_FACTOR = 1.25;
+/** Part of etcd's quota above which its own room is said to be short. */
+const QUOTA_SHORT = 0.8;
+/** Seconds until what was rewritten is compacted away: API servers compact every 5 minutes what is older than that. */
+const COMPACTED_AFTER_S = 600;
+/** What etcd takes where nothing else is set. */
+const USUAL_QUOTA = 2 * 1024 ** 3;
+
+/** Judges whether objects can be read before anything is changed. */
+export function judgeReads(asked: Asked<SampleReads>): Check {
+  return judged('objects readable', asked, ({ failures, moreFailures, read }) => {
+    const looked = `${read.toLocaleString('en')} reads through all API servers, of one object of each sealing and a sample`;
+    if (failures.length === 0) return { outcome: 'pass', detail: looked };
+    return {
+      outcome: 'warn',
+      detail: `${named(byObject(failures), moreFailures)}; ${looked}`,
+      remedy:
+        'the migration would stop before cutover: bring back the key that opens them, restore them from a backup, delete them from etcd, or let the migration go on without them ("keyferry waive", once it says so); keyferry never overwrites what it can\'t read',
+    };
+  });
+}
+
+/** Judges whether something in etcd lies under the target's name already that the present configuration doesn't open. */
+export function judgeTargetName(
+  counted: Asked<QuickCount>,
+  reads: Asked<SampleReads>,
+  target: string,
+): Check {
+  const name = "target's name free in etcd";
+  if ('trouble' in counted) return failed(name, counted.trouble);
+  const under = counted.answer.rows.filter((row) => row.provider === 'kms v2' && row.key === target);
+  const count = under.reduce((sum, row) => sum + row.count, 0);
+  // Of very many kinds of sealing, the rows don't name all.
+  const hidden = counted.answer.rows.some((row) => row.provider === 'kms v2' && row.key === undefined);
+  if (count === 0 && !hidden) return { name, outcome: 'pass', detail: `nothing lies under kms ${target}` };
+  return judged(name, reads, ({ failures, moreFailures }) => {
+    const unread = failures.filter((failure) => failure.kms === target);
+    const already = `${hidden ? 'at least ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'object lies' : 'objects lie'} under kms ${target} already`;
+    if (unread.length === 0 && moreFailures === 0) {
+      return { outcome: 'pass', detail: `${already}, and can be read` };
+    }
+    return {
+      outcome: 'fail',
+      detail: `${already}, and the present configuration doesn't open ${named(byObject(unread), moreFailures)}`,
+      remedy: `give the target a name that nothing is sealed under; or, if its key is the one that sealed them, add it to the files as a last provider first, so that keyferry can see that it opens them`,
+    };
+  });
+}
+
+/** Judges whether etcd's members have room for a second version of every object. */
+export function judgeRoom(
+  asked: Asked<QuickCount>,
+  members: readonly EtcdMember[],
+  metrics: readonly EtcdMetrics[],
+  objectsPerSecond: number,
+): Check {
+  return judged('room in etcd', asked, ({ objects, bytes }) => {
+    const share =
+      objectsPerSecond === 0 ? 1 : Math.min(1, (objectsPerSecond * COMPACTED_AFTER_S) / Math.max(1, objects));
+    const needed = Math.ceil(bytes * ROOM_FACTOR * share);
+    const rooms = members.flatMap((member) => {
+      if ('silent' in member) return [];
+      const told = metrics.find(({ endpoint }) => endpoint === member.endpoint)?.quotaBytes;
+      // 0 is how a member is told to take what is usual.
+      const quota = told === undefined || told === 0 ? USUAL_QUOTA : told;
+      const part = (member.dbInUse + needed) / quota;
+      return [{ ...member, part, quota, usual: told === undefined }];
+    });
+    const tightest = rooms.sort((a, b) => b.part - a.part)[0];
+    if (tightest === undefined) {
+      return { outcome: 'warn', detail: 'no member of etcd answered', remedy: 'bring them back' };
+    }
+    const quota = `${megabytes(tightest.quota)}${tightest.usual ? " (etcd's usual quota: its own is not told)" : ''}`;
+    const detail = `${objects.toLocaleString('en')} objects of ${megabytes(bytes)} need about ${megabytes(needed)} until they are compacted; ${tightest.endpoint} has ${megabytes(tightest.dbInUse)} in use of ${quota}`;
+    if (tightest.part <= QUOTA_SHORT) return { outcome: 'pass', detail };
+    return {
+      outcome: tightest.part > 1 && !tightest.usual ? 'fail' : 'warn',
+      detail,
+      remedy:
+        'raise --quota-backend-bytes, or slow down (spec.pace.objectsPerSecond: less then lies there between two compactions); at its quota etcd refuses every write of the cluster',
+    };
+  });
+}
+
+/** Judges the webhooks that convert a migrated custom resource. */
+export function judgeConversion(resource: string, asked: Asked<Conversion | undefined>): Check | undefined {
+  // Most resources have none.
+  if ('answer' in asked && asked.answer === undefined) return undefined;
+  return judged(`conversion of ${resource}`, asked, (conversion) => {
+    if (conversion?.tried === undefined) {
+      return { outcome: 'pass', detail: 'converted by a webhook; there is no object to try it with' };
+    }
+    const { needed, failures } = conversion;
+    if (failures.length === 0) return { outcome: 'pass', detail: 'an object can be read by every version' };
+    const broken = failures.map(({ version, status }) => `${version}: ${status}`).join(', ');
+    return {
+      outcome: needed ? 'fail' : 'warn',
+      detail: `an object can't be read by every version (${broken})`,
+      remedy: `mend the webhook under spec.conversion of the CustomResourceDefinition${needed ? ': objects can be rewritten only while it converts them' : '; the objects are stored as they are asked for, and can be rewritten without it'}`,
+    };
+  });
+}
+
+/** What was tried of a resource's admission. */
+export interface AdmissionFindings {
+  /** The webhooks and policies that its updates go through in some namespace. */
+  hooks: AdmissionHook[];
+  probes: UpdateProbe[];
+  /** Namespaces that the probes stand for, and groups of them beyond those that were tried. */
+  namespaces: number;
+  groupsLeft: number;
+  /** Webhooks that did not answer, and were passed over because they say Ignore. */
+  passedOver: string[];
+  /** Objects of earlier probes that can't be deleted. */
+  stuck: string[];
+}
+
+/** Judges whether the cluster's webhooks and policies let updates through. */
+export function judgeAdmission(resource: string, asked: Asked<AdmissionFindings>): Check {
+  return judged(`updates of ${resource} admitted`, asked, (found) => {
+    const { hooks, probes, passedOver } = found;
+    const refused = new Map<string, string[]>();
+    for (const { namespace, refusals } of probes) {
+      for (const { apiServer, status, reason } of refusals) {
+        const why = `${status} ${reason}${policyOf(reason, hooks)}`;
+        refused.set(why, [...(refused.get(why) ?? []), place(namespace, apiServer)]);
+      }
+    }
+    const silent = [...refused.keys()].some((why) => why.includes('did not answer'));
+    const untried = probes.flatMap(({ namespace, untried: why }) =>
+      why === undefined ? [] : [`${namespace ?? 'the cluster'}: ${why}`],
+    );
+    const left = [...found.stuck, ...probes.flatMap((probe) => probe.leftBehind ?? [])];
+    const conditional = hooks.filter((hook) => hook.conditional).map((hook) => hook.name);
+
+    const troubles = [
+      ...[...refused].map(([why, where]) => `refused in ${named(where, 0)}: ${why}`),
+      ...passedOver.map(
+        (name) => `webhook ${name} did not answer and was passed over (failurePolicy Ignore)`,
+      ),
+      ...(untried.length === 0 ? [] : [`not tried in ${named(untried, 0)}`]),
+      ...(left.length === 0 ? [] : [`could not be deleted again: ${named(left, 0)}`]),
+      ...(found.groupsLeft === 0 ? [] : [`${found.groupsLeft} further kinds of namespaces were not tried`]),
+    ];
+    const tried = triedWords(found, conditional);
+    if (troubles.length === 0) return { outcome: 'pass', detail: tried };
+    return {
+      outcome: silent ? 'fail' : 'warn',
+      detail: [...troubles, tried].join('; '),
+      remedy: [
+        ...(silent
+          ? ['start what the webhook calls, or take its configuration away for the time of the migration']
+          : []),
+        ...(refused.size > 0 && !silent
+          ? [
+              'let keyferry\'s user pass, or expect these objects to be refused: each is then named, and holds the cutover until it is mended or waived ("keyferry waive")',
+            ]
+          : []),
+        ...(passedOver.length > 0
+          ? ['mend webhooks that are passed over: each update waits until their timeout']
+          : []),
+        ...(untried.length > 0 ? ['try an update there yourself, such as "kubectl annotate"'] : []),
+        ...(left.length > 0 ? ['delete what is left by hand'] : []),
+        ...(found.groupsLeft > 0 ? ['see that the webhooks answer for those too'] : []),
+      ].join('; '),
+    };
+  });
+}
+
+function triedWords(
+  { hooks, probes, namespaces }: AdmissionFindings,
+  conditional: readonly string[],
+): string {
+  if (hooks.length === 0) return 'no webhook or policy is asked about updates';
+  const names = hooks.map(({ kind, name, failurePolicy }) => `${kind} ${name} (${failurePolicy})`);
+  const where = probes.flatMap(({ namespace }) => namespace ?? []);
+  const tried =
+    where.length === 0
+      ? `tried ${probes.length === 0 ? 'nowhere, for they match no namespace' : 'once'}`
+      : `tried in ${named(where, 0)}${namespaces > where.length ? `, which stand for ${namespaces} namespaces` : ''}`;
+  const note =
+    conditional.length === 0
+      ? ''
+      : ` (${named(conditional, 0)} only for some objects, by labels or conditions: others may fare otherwise)`;
+  return `${named(names, 0)}${note}: ${tried}`;
+}
+
+/** Of a refusal's webhook, what its configuration says should happen. */
+function policyOf(reason: string, hooks: readonly AdmissionHook[]): string {
+  const name = /(?:webhook|policy) ([^ ;]+)/.exec(reason)?.[1];
+  const hook = hooks.find((one) => one.name === name);
+  return hook === undefined ? '' : ` (${hook.from}, failurePolicy ${hook.failurePolicy})`;
+}
+
+function place(namespace: string | undefined, apiServer: string): string {
+  return `${namespace ?? 'the cluster'} through ${apiServer}`;
+}
+
+/** Each object once, with what was answered and by which API servers. */
+function byObject(failures: readonly UnreadObject[]): string[] {
+  const objects = new Map<string, Set<string>>();
+  for (const { resource, namespace, name, under, apiServer, status, reason } of failures) {
+    const place = namespace === undefined ? '' : `${namespace}/`;
+    const object = `${resource} ${place}${name} (under ${under}; ${status} ${reason})`;
+    objects.set(object, (objects.get(object) ?? new Set()).add(apiServer));
+  }
+  return [...objects].map(([object, servers]) => `${object} through ${[...servers].sort().join(', ')}`);
+}
+
+function named(all: readonly string[], unnamed: number): string {
+  const shown = all.slice(0, NAMED).join(', ');
+  const more = all.length - Math.min(all.length, NAMED) + unnamed;
+  return more === 0 ? shown : `${shown} and ${more} more`;
+}
+
+function megabytes(bytes: number): string {
+  return `${(bytes / 1e6).toLocaleString('en', { maximumFractionDigits: bytes < 1e7 ? 1 : 0 })} MB`;
+}
