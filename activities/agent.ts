@@ -171,8 +171,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         );
       } catch (error) {
         throw new KeyferryError('RestartFailed', `the restart command on ${node} failed: ${exitOf(error)}`, {
-          remedy: `run the agent's --restart-command by hand on ${node}: keyferry doesn't keep what it prints; it tries again`,
-          retryable: true,
+          remedy: `run the agent's --restart-command by hand on ${node}: keyferry doesn't keep what it prints`,
           cause: error,
         });
       }

@@ -1,11 +1,9 @@
-import { sleep, workflowInfo } from '@temporalio/workflow';
+import { sleep } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
-import type { Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { addReads, NO_READS, readEvery } from '../src/plan/tally.ts';
 import type { Step } from '../src/plan/transition.ts';
-import type { ApiServerSpec } from '../src/spec/migration.ts';
-import { about, agentOf, cluster, quick } from './activities.ts';
+import { agentOf, cluster, quick } from './activities.ts';
 import { together } from './together.ts';
 import { runCensus, runReads } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
@@ -13,12 +11,11 @@ import { preflight } from './preflight.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
 import { checkWaivers } from './waivers.ts';
+import { arrange, converge } from './converge.ts';
 import { dropFence, raiseFence } from './fence.ts';
 import { fenceOf, look, watch } from './watch.ts';
-import type { CensusTally, LoadedResult } from './types.ts';
+import type { CensusTally } from './types.ts';
 
-/** Milliseconds that one look at an API server waits for it to take up its file. */
-const LOAD_WAIT_MS = 60_000;
 const COMPACTION_POLL = '5s';
 const STRANGER_POLL = '10s';
 
@@ -35,7 +32,7 @@ export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
       await arrange(run, step.arrangement, step.servers);
       return;
     case 'converge':
-      await converge(run, step.servers);
+      if (!(await converge(run, step.servers))) await lookForWhatNeedsIt(run);
       return;
     case 'canary':
       await prove(run, step.arrangement);
@@ -107,93 +104,6 @@ async function count(run: MigrationRun): Promise<void> {
   run.event({ kind: 'counted' });
 }
 
-/** Edits files. The event comes first: from the moment an edit may have been made, a server may be running it. */
-async function arrange(
-  run: MigrationRun,
-  arrangement: Arrangement,
-  servers: readonly string[],
-): Promise<void> {
-  if ((await look(run)) === 'changed') return;
-  for (const server of servers) run.event({ kind: 'editing', server, arrangement });
-  await together(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
-}
-
-async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): Promise<void> {
-  const node = nodeOf(server);
-  run.waitFor(`the agent on ${node} to write the configuration`);
-  await agentOf(run.spec.cluster.name, node).arrangeConfiguration({
-    ...nodeFile(run.spec, node),
-    migrationId: run.state.id,
-    arrangement,
-    checkedHash: hashOf(run, server, 'source-only'),
-  });
-}
-
-/** Waits for servers to run their files. What the file of each should be is made sure of first: an edit may have failed. */
-async function converge(run: MigrationRun, servers: readonly string[]): Promise<void> {
-  const whys = new Map<string, string>();
-  const waitingFor = (name: string, why: string | undefined): void => {
-    if (why === undefined) whys.delete(name);
-    else whys.set(name, why);
-    run.waitFor(whys.size === 0 ? undefined : [...whys.values()].join('; '));
-  };
-  await together(
-    servers.map(async (name) => {
-      const server = named(run, name);
-      const view = run.state.seen.servers.find((one) => one.name === name);
-      if (view === undefined) return;
-      await arrangeOne(run, server, view.file);
-      await load(run, server, view.file, (why) => waitingFor(name, why));
-    }),
-  );
-}
-
-async function load(
-  run: MigrationRun,
-  server: ApiServerSpec,
-  arrangement: Arrangement,
-  waitingFor: (why: string | undefined) => void,
-): Promise<void> {
-  const { state, spec } = run;
-  const hash = hashOf(run, server, arrangement);
-  const back = state.seen.goal === 'source';
-  const byRestart = spec.cluster.encryptionConfiguration.takeUp === 'Restart';
-  const lookFor = async (waitMs: number): Promise<LoadedResult> => {
-    const seen = await about(server.name).awaitLoaded({
-      cluster: spec.cluster,
-      apiServer: server.name,
-      hash,
-      waitMs,
-      // On the way back a dead target must not keep the source from writing again.
-      leaving: back,
-    });
-    const how = byRestart ? restartHint(run, server, hash) : '; it looks at its file once a minute';
-    waitingFor(seen.converged ? undefined : `${seen.why}${how}`);
-    if (seen.converged) {
-      run.patch({ loaded: { ...run.state.loaded, [server.name]: seen.loaded } });
-      run.event({ kind: 'loaded', server: server.name });
-    }
-    return seen;
-  };
-  const first = await lookFor(byRestart ? 0 : LOAD_WAIT_MS);
-  if (first.converged) return;
-  // No reload takes a file with a dead provider in it: whoever goes back can't wait until it lives.
-  const restarts = byRestart || (back && first.refusedReload === true);
-  if (restarts && run.state.restarted[server.name] !== hash) {
-    waitingFor(`${server.name} to restart`);
-    // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
-    run.patch({ restarted: { ...run.state.restarted, [server.name]: hash } });
-    await agentOf(spec.cluster.name, nodeOf(server)).restartApiServer();
-  }
-  if (restarts) await lookFor(LOAD_WAIT_MS);
-}
-
-/** A server that a restart didn't help isn't restarted again and again. */
-function restartHint({ state }: MigrationRun, server: ApiServerSpec, hash: string): string {
-  if (state.restarted[server.name] !== hash) return '';
-  return `; it was restarted for that already: see its log on ${nodeOf(server)}, and pause and resume to restart it again`;
-}
-
 async function settle(run: MigrationRun): Promise<void> {
   const left = (run.state.writerSince ?? 0) + run.lateWriteMs - Date.now();
   if (left > 0) {
@@ -232,6 +142,17 @@ async function proveReads(run: MigrationRun): Promise<void> {
 async function takeDelta(run: MigrationRun): Promise<void> {
   const tally = await runCensus(run, { sinceRevision: run.state.censusRevision });
   run.event({ kind: 'delta', outside: outsideOf(run, tally), unknown: tally.unknown });
+}
+
+/**
+ * Where a side is leaving, and a server doesn't come up without it, something may need it after all: an API server with
+ * objects that it can't read never gets ready. Then it has to go back at once.
+ */
+async function lookForWhatNeedsIt(run: MigrationRun): Promise<void> {
+  if (!run.state.seen.leaving) return;
+  const tally = await runCensus(run, { sinceRevision: run.state.censusRevision });
+  const outside = outsideOf(run, tally);
+  if (outside > 0) run.event({ kind: 'delta', outside, unknown: tally.unknown });
 }
 
 /** Objects that need the side that is left. */
@@ -294,17 +215,4 @@ async function cleanUp(run: MigrationRun): Promise<void> {
 /** The names of what is to be read stay out of what is kept and shown. */
 function withoutNames(tally: CensusTally): CensusTally {
   return { ...tally, representatives: [] };
-}
-
-/** The hash of a server's file in an arrangement. */
-function hashOf({ state }: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): string {
-  const hash = state.hashes[server.name]?.[arrangement];
-  if (hash === undefined) throw new Error(`preflight let ${server.name} pass without its hashes`);
-  return hash;
-}
-
-function named(run: MigrationRun, name: string): ApiServerSpec {
-  const server = run.spec.cluster.apiServers.find((one) => one.name === name);
-  if (server === undefined) throw new Error(`no API server ${name} in ${workflowInfo().workflowId}`);
-  return server;
 }
