@@ -10,7 +10,7 @@ import { formats, migratedValues, storedUnder, SOURCE_FORMAT, TARGET_FORMAT } fr
 import { type Progress } from '../../src/plan/progress.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
 
-jest.setTimeout(400_000);
+jest.setTimeout(600_000);
 
 const OBJECTS = 250;
 
