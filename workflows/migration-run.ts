@@ -82,7 +82,13 @@ export class MigrationRun {
   /** Takes an event in, and tells where the migration stands now. */
   event(event: PlanEvent): void {
     const before = this.step().phase;
+    const { retreats } = this.state.seen;
     this.patch({ seen: advance(this.state.seen, event) });
+    const { goal, retreating } = this.state.seen;
+    if (retreating !== undefined && this.state.seen.retreats > retreats) {
+      const side = goal === 'target' ? 'source' : 'target';
+      this.note({ actor: 'keyferry', verified: true, what: `the ${side} goes back in`, reason: retreating });
+    }
     const { phase } = this.step();
     if (phase !== before) this.#enter(phase);
   }

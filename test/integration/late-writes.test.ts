@@ -65,12 +65,14 @@ describe('a value under the source that lands after everything was rewritten', (
   });
 
   test('after the source has left puts it back as a reader at once', async () => {
-    await migration.until('the source to be leaving', ({ apiServers }) =>
-      apiServers.every(({ file }) => file === 'target-only'),
+    await migration.until('the source to have left', ({ apiServers }) =>
+      apiServers.every(({ mayRun }) => mayRun.join() === 'target-only'),
     );
     await land(2);
     await migration.untilPhase('soak', 'waiting');
-    expect((await happened()).join('\n')).toContain('1 object needing what has left turned up');
+    expect((await happened()).join('\n')).toMatch(
+      /the source goes back in: 1 object needing what has left turned up/,
+    );
     const { apiServers } = await migration.progress();
     expect(apiServers.map(({ mayRun }) => mayRun)).toEqual([['target-writes']]);
     report = await migration.finish();
