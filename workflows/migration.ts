@@ -92,8 +92,10 @@ async function standStill(run: MigrationRun, step: Step): Promise<void> {
   if (step.kind === 'stop') {
     run.note({ actor: 'keyferry', verified: true, what: 'stopped', reason: step.reason });
     run.hold(`${step.reason}: ${step.remedy}`);
+    // Before it stands still whoever may still write is shut out: that is a step of its own.
+    return;
   }
-  run.waitFor(step.kind === 'stop' ? undefined : step.reason);
+  run.waitFor(step.reason);
   run.settled();
   const { version } = run;
   await condition(() => run.version !== version);

@@ -69,7 +69,10 @@ export function isUnreadable(response: ApiResponse): boolean {
 export function explain(response: ApiResponse): Explanation {
   const body = statusOf(response);
   const { reason = 'Unknown', message = '' } = body;
-  const because = (why: string, remedy: string): Explanation => ({ reason: `${reason}; ${why}`, remedy });
+  const because = (why: string, remedy: string): Explanation => ({
+    reason: body.reason === undefined ? why : `${reason}; ${why}`,
+    remedy,
+  });
 
   const webhook = /admission webhook "([a-z0-9.-]+)"/.exec(message)?.[1];
   if (webhook !== undefined) {

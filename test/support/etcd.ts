@@ -13,7 +13,7 @@ export interface StoredValue {
 }
 
 interface RangeAnswer {
-  readonly kvs?: { key: string; value: string; mod_revision: string; version: string }[];
+  readonly kvs?: { key: string; value?: string; mod_revision: string; version: string }[];
 }
 
 /**
@@ -51,7 +51,7 @@ export async function storedUnder(lab: Lab, prefix: string): Promise<StoredValue
   });
   return ((answer as RangeAnswer).kvs ?? []).map((kv) => ({
     key: Buffer.from(kv.key, 'base64').toString('utf8'),
-    value: Buffer.from(kv.value, 'base64'),
+    value: Buffer.from(kv.value ?? '', 'base64'),
     modRevision: Number(kv.mod_revision),
     version: Number(kv.version),
   }));
