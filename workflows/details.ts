@@ -17,7 +17,7 @@ export function renderDetails(progress: Progress): string {
     ...(rewrite.of > 0
       ? [`Pass ${progress.pass}: ${rewrite.done} of ${rewrite.of} objects${walking(progress)}`, '']
       : []),
-    ...progress.shards.stalled.map((why) => `- stalled: ${why}`),
+    ...progress.shards.stalled.slice(0, 5).map((why) => `- stalled: ${why}`),
     ...progress.apiServers.map((server) => `- ${server.name}: file ${server.file}, runs ${runs(server)}`),
     ...(progress.refusals.length > 0 ? ['', `${rewrite.refused} objects refused, the first ones:`] : []),
     ...progress.refusals

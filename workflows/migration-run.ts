@@ -15,7 +15,10 @@ import { progressOf } from './progress-of.ts';
 import { KEYFERRY_PHASE } from './search-attributes.ts';
 import type { MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
 
-const MAX_TIMELINE = 200;
+/** Characters of why a shard stalls: there are many shards. */
+export const MAX_STALLED = 200;
+/** Entries of the timeline that are kept: the newest. */
+export const MAX_TIMELINE = 200;
 const CENSUS_STEPS: ReadonlySet<Step['kind']> = new Set(['count', 'census', 'delta', 'read']);
 
 /**
@@ -99,12 +102,15 @@ export class MigrationRun {
   }
 
   note(entry: Omit<TimelineEntry, 'at'>): void {
-    this.patch({ timeline: [...this.state.timeline, { at: Date.now(), ...entry }].slice(-MAX_TIMELINE) });
+    const { reason } = entry;
+    const kept = { at: Date.now(), ...entry, ...(reason === undefined ? {} : { reason: clipped(reason) }) };
+    this.patch({ timeline: [...this.state.timeline, kept].slice(-MAX_TIMELINE) });
   }
 
   /** Says what is being waited for; the time since when stays while the words do, or while the step goes on failing. */
-  waitFor(words: string | undefined): void {
+  waitFor(given: string | undefined): void {
     const { waiting } = this.state;
+    const words = given === undefined ? undefined : clipped(given);
     if (waiting?.for === words) return;
     const { waiting: _, ...rest } = this.state;
     const since = this.state.failingSince ?? Date.now();
@@ -244,7 +250,7 @@ export class MigrationRun {
     const reported = {
       ...shard,
       counts: report.counts,
-      ...(report.stalled === undefined ? {} : { stalled: report.stalled }),
+      ...(report.stalled === undefined ? {} : { stalled: clipped(report.stalled, MAX_STALLED) }),
     };
     const shards = this.state.shards.map((one, i) => (i === report.index ? reported : one));
     this.patch({ shards });

@@ -1,5 +1,12 @@
 import { sleep } from '@temporalio/workflow';
-import { judgeNodes, passed, type Check, type NodeFindings, type SilentNode } from '../src/plan/preflight.ts';
+import {
+  bounded,
+  judgeNodes,
+  passed,
+  type Check,
+  type NodeFindings,
+  type SilentNode,
+} from '../src/plan/preflight.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
@@ -31,7 +38,7 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
   });
   const names = namesOf(nodes);
   const seen = await seenFromWorker({ migration, hashes: present, names });
-  const checks = [...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks];
+  const checks = bounded([...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks]);
   return { ...seen, checks, passed: passed(checks), hashes, names };
 }
 

@@ -1,4 +1,5 @@
 import type { Arrangement, ProviderSummary } from '../encryption-config/types.ts';
+import { clipped } from './words.ts';
 
 /** One named check, as people read it. */
 export interface Check {
@@ -68,6 +69,23 @@ export function judged<T>(name: string, asked: Asked<T>, judge: (answer: T) => O
 
 export function failed(name: string, { message, remedy }: Trouble): Check {
   return { name, outcome: 'fail', detail: message, remedy };
+}
+
+/** Checks that are kept and shown. */
+const MAX_CHECKS = 200;
+
+/** As many checks as can be kept, of a length that can be kept; where there are more, those that pass give way. */
+export function bounded(checks: readonly Check[]): Check[] {
+  const kept = checks.map(({ detail, remedy, ...check }) => ({
+    ...check,
+    detail: clipped(detail),
+    ...(remedy === undefined ? {} : { remedy: clipped(remedy) }),
+  }));
+  if (kept.length <= MAX_CHECKS) return kept;
+  const worst = ['fail', 'warn', 'pass'].flatMap((outcome) =>
+    kept.filter((check) => check.outcome === outcome),
+  );
+  return worst.slice(0, MAX_CHECKS);
 }
 
 export function passed(checks: readonly Check[]): boolean {

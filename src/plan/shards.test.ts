@@ -9,6 +9,15 @@ describe('shards', () => {
     expect(shardsFor(9_000, 10_000)).toBe(18);
     expect(shardsFor(1_000, 10_000)).toBe(2);
   });
+  it('of all resources together are bounded: one more for each resource at most', () => {
+    fc.assert(
+      fc.property(fc.array(fc.integer({ min: 1, max: 1e7 }), { minLength: 1, maxLength: 100 }), (counts) => {
+        const all = counts.reduce((sum, one) => sum + one, 0);
+        const shards = counts.reduce((sum, one) => sum + shardsFor(one, all), 0);
+        expect(shards).toBeLessThanOrEqual(MAX_SHARDS + counts.length);
+      }),
+    );
+  });
   it('millions of objects still make a bounded number', () => expect(shardsFor(5e6, 5e6)).toBe(MAX_SHARDS));
 });
 

@@ -4,7 +4,7 @@ export function objects(count: number): string {
 }
 
 /** Characters of one message at most: it is kept, shown, and handed from run to run. */
-export const MAX_WORDS = 1_000;
+export const MAX_WORDS = 500;
 
 /** A message of any length, cut to what may be kept. */
 export function clipped(words: string, most = MAX_WORDS): string {

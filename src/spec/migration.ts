@@ -27,6 +27,10 @@ const apiServer = z.strictObject({
   certificateAuthority: fileReference.optional().describe("Instead of the kubeconfig's CA."),
 });
 
+/** What a migration keeps of each, and does with each, stays within what Temporal takes. */
+export const MAX_API_SERVERS = 32;
+export const MAX_RESOURCES = 100;
+
 const etcd = z.strictObject({
   endpoints: z.array(z.url({ protocol: /^https?$/, error: 'must be an http:// or https:// address' })).min(1),
   prefix: z
@@ -47,6 +51,7 @@ const cluster = z.strictObject({
   apiServers: z
     .array(apiServer)
     .min(1)
+    .max(MAX_API_SERVERS)
     .check((ctx) => {
       for (const field of ['name', 'server'] as const) {
         ctx.value.forEach((one, i) => {
@@ -138,6 +143,7 @@ export const migrationSchema = z.strictObject({
           ),
       )
       .min(1)
+      .max(MAX_RESOURCES)
       .refine((all) => new Set(all).size === all.length, 'lists a resource twice'),
     source: source.describe('The provider that writes now.'),
     target: target.describe('The provider that shall write.'),
