@@ -2,7 +2,7 @@
 //
 // Each size has a lab of its own (one API server, one worker) that is migrated up to the gate before cutover: rewriting,
 // a census, and reads. What is measured goes to bench/results/memory.json, sample by sample.
-import { readFileSync, writeFileSync } from 'node:fs';
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlPlane } from '../test/support/control-plane.ts';
@@ -82,15 +82,18 @@ function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
 }
 
 const sizes = process.argv.slice(2).map(Number);
+const machine = { cores: availableParallelism(), node: process.version };
 const results: Result[] = [];
+const folder = new URL('results/', import.meta.url);
+mkdirSync(folder, { recursive: true });
 for (const secrets of sizes.length === 0 ? [5_000, 100_000] : sizes) {
   const result = await measure(secrets);
   results.push(result);
   const { samples: _samples, ...figures } = result;
   console.log(JSON.stringify(figures));
+  // After each: a long run that is broken off has measured something all the same.
+  writeFileSync(
+    new URL('memory.json', folder),
+    `${JSON.stringify({ at: new Date().toISOString(), machine, results })}\n`,
+  );
 }
-const machine = { cores: availableParallelism(), node: process.version };
-writeFileSync(
-  new URL('results/memory.json', import.meta.url),
-  `${JSON.stringify({ at: new Date().toISOString(), machine, results })}\n`,
-);
