@@ -11,30 +11,40 @@ const FORBIDDEN = {
   message: 'secrets "a" is forbidden: User "keyferry" cannot patch resource "secrets" in API group "" in x',
 };
 
-describe('a 403 of an API server', () => {
+describe('an API server', () => {
   let server: Server;
   let api: ApiServer;
   /** What the next request is answered with, by path; the last of each stays. */
   let answers: Record<string, [status: number, body: object][]>;
   let asked: string[];
+  /** What the kubeconfig says now, and what each request came with. */
+  let token: string;
+  let shown: (string | undefined)[];
 
   beforeEach(async () => {
     asked = [];
+    token = 'of the first day';
+    shown = [];
     server = createServer((request, response) => {
       const path = request.url ?? '';
       asked.push(path);
+      shown.push(request.headers.authorization);
       const left = answers[path] ?? [];
       const [status, body] = (left.length > 1 ? left.shift() : left[0]) ?? [404, {}];
       response.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
     });
     await new Promise<void>((listening) => server.listen(0, '127.0.0.1', listening));
     const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    const kubeconfig = new KubeConfig();
-    kubeconfig.loadFromClusterAndUser(
-      { name: 'cp-1', server: url, skipTLSVerify: true },
-      { name: 'keyferry', token: 't' },
-    );
-    api = new ApiServer({ name: 'cp-1', server: url }, () => kubeconfig, 1);
+    const load = (): KubeConfig => {
+      const kubeconfig = new KubeConfig();
+      if (token === '') throw new Error('half written');
+      kubeconfig.loadFromClusterAndUser(
+        { name: 'cp-1', server: url, skipTLSVerify: true },
+        { name: 'keyferry', token },
+      );
+      return kubeconfig;
+    };
+    api = new ApiServer({ name: 'cp-1', server: url }, load, 1);
   });
   afterEach(async () => {
     await api.close();
@@ -43,12 +53,12 @@ describe('a 403 of an API server', () => {
 
   const patch = () => api.request({ method: 'PATCH', path: '/a', body: {} });
 
-  it('that has just started passes: it has not loaded its roles yet', async () => {
+  it('whose 403 comes when it has just started is waited for: it has not loaded its roles yet', async () => {
     answers = { '/a': [[403, FORBIDDEN]], '/readyz': [[500, {}]] };
     await expect(patch()).rejects.toMatchObject({ code: 'StartingApiServer', retryable: true });
   });
 
-  it('that became ready in between is asked again', async () => {
+  it('that answered 403 and became ready in between is asked again', async () => {
     answers = {
       '/a': [
         [403, FORBIDDEN],
@@ -59,15 +69,36 @@ describe('a 403 of an API server', () => {
     expect((await patch()).status).toBe(200);
   });
 
-  it('that is ready stands', async () => {
+  it('that is ready means its 403', async () => {
     answers = { '/a': [[403, FORBIDDEN]], '/readyz': [[200, {}]] };
     expect((await patch()).status).toBe(403);
   });
 
-  it('of a webhook stands, and nothing else is asked', async () => {
+  it('means the 403 of a webhook, and nothing else is asked', async () => {
     const message = 'admission webhook "a.example.com" denied the request';
     answers = { '/a': [[403, { ...FORBIDDEN, message }]] };
     expect((await patch()).status).toBe(403);
     expect(asked).toEqual(['/a']);
+  });
+
+  it('that answers 401 is asked again with the credentials that the kubeconfig has by now', async () => {
+    answers = {
+      '/a': [
+        [200, {}],
+        [401, {}],
+        [200, {}],
+      ],
+    };
+    await patch();
+    token = 'of another day';
+    expect((await patch()).status).toBe(200);
+    expect(shown).toEqual(['Bearer of the first day', 'Bearer of the first day', 'Bearer of another day']);
+  });
+
+  it('that answers 401 while the kubeconfig is being written is asked with what it had', async () => {
+    answers = { '/a': [[401, {}]] };
+    token = '';
+    expect((await patch()).status).toBe(401);
+    expect(shown).toEqual(['Bearer of the first day', 'Bearer of the first day']);
   });
 });

@@ -64,7 +64,9 @@ export class ApiServer {
    * because it hasn't loaded its roles yet, as a server does for a moment after it has begun to listen
    */
   async request(request: ApiRequest): Promise<ApiResponse> {
-    const response = await this.#send(request);
+    const first = await this.#send(request);
+    // Tokens and certificates are replaced while a migration lasts: those of now have the last word.
+    const response = first.status === 401 ? await this.#send(request) : first;
     if (!refusedByRoles(response)) return response;
     const { status } = await this.#send({ method: 'GET', path: '/readyz', timeoutMs: 10_000 });
     // It may have become ready in between: only now its word counts.
