@@ -56,7 +56,8 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
         const servers = await Promise.all(
           cluster.apiServers.map((server) => findingsOf(server, spec, hashes[server.name])),
         );
-        const checks = judgeServers(servers, spec.cluster.encryptionConfiguration.takeUp);
+        const { takeUp } = spec.cluster.encryptionConfiguration;
+        const checks = judgeServers(servers, takeUp);
         const answering = cluster.apiServers.filter((_, i) => 'answer' in (servers[i]?.version ?? {}));
         const status = await asked(() => cluster.etcd.status());
         const etcd = await etcdChecks(cluster, status);
@@ -96,7 +97,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
                   }),
                 );
           checks.push(
-            judgeReads(reads),
+            judgeReads(reads, takeUp),
             judgeTargetName(counted, reads, nodeFile(spec, '').target.name),
             judgeRoom(
               counted,

@@ -20,6 +20,19 @@ export function columns(rows: readonly (readonly string[])[]): string {
     .join('\n');
 }
 
+/** Text in lines of at most so many columns, each with the same indent; words are never cut. */
+export function wrapped(text: string, indent: string, width: number): string {
+  const lines = [''];
+  for (const word of text.split(' ')) {
+    const line = lines.at(-1) ?? '';
+    if (line === '') lines[lines.length - 1] = word;
+    else if (indent.length + line.length + 1 + word.length <= width)
+      lines[lines.length - 1] = `${line} ${word}`;
+    else lines.push(word);
+  }
+  return lines.map((line) => `${indent}${line}`).join('\n');
+}
+
 /** Prints an error as message and remedy (or JSON) on standard error, and answers with the exit code to leave with. */
 export function reportError(error: unknown, json: boolean): ExitCode {
   if (error instanceof KeyferryError) {

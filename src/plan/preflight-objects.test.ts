@@ -32,21 +32,26 @@ const unread: UnreadObject = {
 };
 
 describe('objects that can not be read', () => {
-  it('none => pass', () => expect(judgeReads(reads()).outcome).toBe('pass'));
+  it('none => pass', () => expect(judgeReads(reads(), 'Reload').outcome).toBe('pass'));
   it('are named once, with what they lie under and who could not read them', () => {
-    const check = judgeReads(reads(unread, { ...unread, apiServer: 'cp-2' }, unread));
+    const check = judgeReads(reads(unread, { ...unread, apiServer: 'cp-2' }, unread), 'Reload');
     expect(check.outcome).toBe('warn');
     expect(check.detail).toMatch(
       /^secrets a\/lost \(under aescbc gone; 500 InternalError\) through cp-1, cp-2;/,
     );
     expect(check.remedy).toContain('keyferry waive');
   });
+  it('stop a migration from the start that would restart API servers: none would get ready again', () => {
+    const check = judgeReads(reads(unread), 'Restart');
+    expect(check.outcome).toBe('fail');
+    expect(check.remedy).not.toContain('waive');
+  });
   it('beyond those that have room are counted', () =>
-    expect(judgeReads({ answer: { read: 20, failures: [unread], moreFailures: 7 } }).detail).toContain(
-      'and 7 more',
-    ));
+    expect(
+      judgeReads({ answer: { read: 20, failures: [unread], moreFailures: 7 } }, 'Reload').detail,
+    ).toContain('and 7 more'));
   it('are not known where an API server does not answer => fail', () =>
-    expect(judgeReads(trouble).outcome).toBe('fail'));
+    expect(judgeReads(trouble, 'Reload').outcome).toBe('fail'));
 });
 
 describe("the target's name", () => {

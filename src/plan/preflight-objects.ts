@@ -17,16 +17,28 @@ const COMPACTED_AFTER_S = 600;
 /** What etcd takes where nothing else is set. */
 const USUAL_QUOTA = 2 * 1024 ** 3;
 
-/** Judges whether objects can be read before anything is changed. */
-export function judgeReads(asked: Asked<SampleReads>): Check {
+/**
+ * Judges whether objects can be read before anything is changed. An API server that restarts while it can't open an object
+ * never gets ready: where servers are to be restarted, nothing may be unreadable.
+ */
+export function judgeReads(asked: Asked<SampleReads>, takeUp: 'Reload' | 'Restart'): Check {
   return judged('objects readable', asked, ({ failures, moreFailures, read }) => {
     const looked = `${read.toLocaleString('en')} reads through all API servers, of one object of each sealing and a sample`;
     if (failures.length === 0) return { outcome: 'pass', detail: looked };
+    const detail = `${named(byObject(failures), moreFailures)}; ${looked}`;
+    const wayOut =
+      'bring back the key that opens them, restore them from a backup, or delete their keys from etcd';
+    if (takeUp === 'Restart') {
+      return {
+        outcome: 'fail',
+        detail,
+        remedy: `${wayOut}, before any API server is restarted: it would never get ready while it can't open them`,
+      };
+    }
     return {
       outcome: 'warn',
-      detail: `${named(byObject(failures), moreFailures)}; ${looked}`,
-      remedy:
-        'the migration would stop before cutover: bring back the key that opens them, restore them from a backup, delete them from etcd, or let the migration go on without them ("keyferry waive", once it says so); keyferry never overwrites what it can\'t read',
+      detail,
+      remedy: `${wayOut}; or let the migration go on without them: it stops before cutover, and then takes "keyferry waive" for each`,
     };
   });
 }

@@ -426,7 +426,7 @@ describe('preflight', () => {
       expect(await leftOvers()).toEqual([]);
     });
 
-    test('rights that are taken away are named', async () => {
+    test('rights that are taken away are named; what is unreadable forbids restarts', async () => {
       const role = `${RBAC}/clusterroles/keyferry`;
       const { rules } = JSON.parse((await plane.ask('cp-1', 'GET', role)).text) as {
         rules: { apiGroups?: string[] }[];
@@ -448,6 +448,8 @@ describe('preflight', () => {
         'apply deploy/rbac.yaml',
       );
       expectCheck('updates of secrets admitted', 'fail', ['answered 403'], 'deploy/rbac.yaml');
+      // Asked for restarts this time, which no API server would survive.
+      expectCheck('objects readable', 'fail', ['secrets seed-1/lost'], 'before any API server is restarted');
     });
   });
 
