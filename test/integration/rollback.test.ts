@@ -66,13 +66,11 @@ describe('a rollback', () => {
       'stage, with the file of one server of three changed,',
       (one) => one.until('the first of three servers to read the target', atOne('target-reads')),
     ],
-  ])('from %s brings everything back to what it was', async (phase, when) => {
+  ])('from %s brings everything back to what it was', async (_, when) => {
     const migration = await plane.start();
     await when(migration);
     await migration.order('rollback');
-    const report = await migration.report();
-    expect(report.timeline.map(({ what }) => what)).toContain(`phase ${phase.split(',')[0] ?? ''}`);
-    await expectAsBefore(report);
+    await expectAsBefore(await migration.report());
   });
 
   test('from amid rewriting, turned forward again amid itself, and from after cutover brings everything back', async () => {
@@ -96,6 +94,13 @@ describe('a rollback', () => {
     await expectAsBefore(report);
   });
 
+  test('loses no write of a client that wrote through all of them', async () => {
+    await journal.stop();
+    const { writes, ...rest } = await journal.check();
+    expect(writes).toBeGreaterThan(0);
+    expect(rest).toMatchObject({ lost: [], unreadable: [], refused: {} });
+  });
+
   test('needs no plugin of the target, as long as nothing is sealed with it', async () => {
     const migration = await plane.start();
     await migration.until('the first server to write the target', atOne('target-writes'));
@@ -105,12 +110,5 @@ describe('a rollback', () => {
     await migration.order('rollback');
     await expectAsBefore(await migration.report());
     await Promise.all(plane.lab.nodes.map((node) => plane.lab.start(`${node}.plugin`)));
-  });
-
-  test('loses no write of a client that wrote through all of them', async () => {
-    await journal.stop();
-    const { writes, ...rest } = await journal.check();
-    expect(writes).toBeGreaterThan(0);
-    expect(rest).toMatchObject({ lost: [], unreadable: [], refused: {} });
   });
 });
