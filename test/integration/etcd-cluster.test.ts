@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Journal } from '../../lab/journal.ts';
-import { verifyContent } from '../../lab/seed.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
@@ -13,6 +12,7 @@ import {
   TARGET_FORMAT,
   type Compacting,
 } from '../support/etcd.ts';
+import { expectAllUnder, expectNothingLost, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(600_000);
 
@@ -75,25 +75,15 @@ describe('a migration over an etcd of three members', () => {
   });
 
   test('every object has the content it had, through each API server', async () => {
-    for (const node of plane.lab.nodes) {
-      expect(await verifyContent(plane.lab, { node })).toEqual({
-        checked: OBJECTS,
-        missing: [],
-        different: [],
-        unreadable: [],
-      });
-    }
+    await expectReadable(plane, OBJECTS);
   });
 
   test('a client that wrote all the while lost nothing', async () => {
-    const { writes, ...rest } = await journal.check();
-    expect(writes).toBeGreaterThan(0);
-    expect(rest).toMatchObject({ lost: [], unreadable: [], refused: {} });
+    await expectNothingLost(journal);
   });
 
   test('the member comes back with what was written without it', async () => {
     await plane.lab.start(lost);
-    const values = await migratedValues(plane.lab);
-    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
+    await expectAllUnder(plane, TARGET_FORMAT);
   });
 });

@@ -4,10 +4,10 @@ import { canary, putCanary } from '../../src/cluster/canary.ts';
 import { checkFence, dropFence, raiseFence } from '../../src/cluster/fence.ts';
 import { findResource } from '../../src/cluster/resources.ts';
 import { migrationSchema } from '../../src/spec/migration.ts';
-import { verifyContent } from '../../lab/seed.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
-import { formats, migratedValues, SOURCE_FORMAT, storedUnder } from '../support/etcd.ts';
+import { SOURCE_FORMAT, storedUnder } from '../support/etcd.ts';
+import { expectAllUnder, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(400_000);
 
@@ -83,15 +83,7 @@ describe('the fence', () => {
     await plane.lab.thaw('worker-1');
     const report = await migration.report();
     expect(report.outcome).toBe('rolled-back');
-    const values = await migratedValues(plane.lab);
-    expect(formats(values)).toEqual({ [SOURCE_FORMAT]: values.length });
-    for (const node of plane.lab.nodes) {
-      expect(await verifyContent(plane.lab, { node })).toEqual({
-        checked: OBJECTS,
-        missing: [],
-        different: [],
-        unreadable: [],
-      });
-    }
+    await expectAllUnder(plane, SOURCE_FORMAT);
+    await expectReadable(plane, OBJECTS);
   });
 });

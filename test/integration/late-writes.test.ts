@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { verifyContent } from '../../lab/seed.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
@@ -12,6 +11,7 @@ import {
   type StoredValue,
 } from '../support/etcd.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
+import { expectAllUnder, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(400_000);
 
@@ -80,13 +80,7 @@ describe('a value under the source that lands after everything was rewritten', (
 
   test('is not lost by any of it', async () => {
     expect(report.outcome).toBe('completed');
-    const values = await migratedValues(plane.lab);
-    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
-    expect(await verifyContent(plane.lab, { node: 'cp-1' })).toEqual({
-      checked: OBJECTS,
-      missing: [],
-      different: [],
-      unreadable: [],
-    });
+    await expectAllUnder(plane, TARGET_FORMAT);
+    await expectReadable(plane, OBJECTS);
   });
 });

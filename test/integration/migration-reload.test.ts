@@ -3,7 +3,6 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Journal } from '../../lab/journal.ts';
 import { leakPatterns, PLAINTEXT_MARKER } from '../../lab/seed-content.ts';
-import { verifyContent } from '../../lab/seed.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { jsonOf } from '../support/cli.ts';
@@ -11,6 +10,7 @@ import { ControlPlane } from '../support/control-plane.ts';
 import { formats, migratedValues, SOURCE_FORMAT, TARGET_FORMAT } from '../support/etcd.ts';
 import { formsOf, leaksIn, type Needle } from '../support/leaks.ts';
 import { databaseOf, histories, type Source } from '../support/temporal-contents.ts';
+import { expectNothingLost, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(900_000);
 
@@ -83,20 +83,11 @@ describe('a migration by reload, with a client that writes all the while', () =>
   });
 
   test('every object is read with the content it had, through each API server', async () => {
-    for (const node of plane.lab.nodes) {
-      expect(await verifyContent(plane.lab, { node })).toEqual({
-        checked: OBJECTS,
-        missing: [],
-        different: [],
-        unreadable: [],
-      });
-    }
+    await expectReadable(plane, OBJECTS);
   });
 
   test('the client lost nothing', async () => {
-    const { writes, ...rest } = await journal.check();
-    expect(writes).toBeGreaterThan(0);
-    expect(rest).toMatchObject({ lost: [], unreadable: [], refused: {} });
+    await expectNothingLost(journal);
   });
 
   test('no API server was restarted for it', () => {

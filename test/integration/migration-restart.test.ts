@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Journal } from '../../lab/journal.ts';
-import { verifyContent } from '../../lab/seed.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
 import { formats, migratedValues, storedUnder, TARGET_FORMAT } from '../support/etcd.ts';
 import { watchReadiness, type Readiness } from '../support/readiness.ts';
+import { expectNothingLost, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(600_000);
 
@@ -92,20 +92,11 @@ describe('a migration by restarts, its worker killed in every phase', () => {
   });
 
   test('every object has the content it had, through each API server', async () => {
-    for (const node of plane.lab.nodes) {
-      expect(await verifyContent(plane.lab, { node })).toEqual({
-        checked: OBJECTS,
-        missing: [],
-        different: [],
-        unreadable: [],
-      });
-    }
+    await expectReadable(plane, OBJECTS);
   });
 
   test('a client that wrote all the while lost nothing', async () => {
-    const { writes, ...rest } = await journal.check();
-    expect(writes).toBeGreaterThan(0);
-    expect(rest).toMatchObject({ lost: [], unreadable: [], refused: {} });
+    await expectNothingLost(journal);
   });
 
   test('each API server was restarted, and never two at once', () => {

@@ -2,10 +2,10 @@ import { createHash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { verifyContent } from '../../lab/seed.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
-import { formats, migratedValues, SOURCE_FORMAT } from '../support/etcd.ts';
+import { SOURCE_FORMAT } from '../support/etcd.ts';
+import { expectAllUnder, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(900_000);
 
@@ -47,12 +47,8 @@ describe('a rollback where files are taken up by reload, and the plugin of the t
     expect(report.outcome).toBe('rolled-back');
     expect(plane.lab.pid('cp-1.apiserver')).not.toBe(before);
     expect(plane.configurations()).toEqual(originals);
-    const values = await migratedValues(plane.lab);
-    expect(formats(values)).toEqual({ [SOURCE_FORMAT]: values.length });
-    expect(await verifyContent(plane.lab, { node: 'cp-1' })).toMatchObject({
-      checked: OBJECTS,
-      unreadable: [],
-    });
+    await expectAllUnder(plane, SOURCE_FORMAT);
+    await expectReadable(plane, OBJECTS);
   });
 });
 

@@ -2,13 +2,13 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { readdirSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { Journal } from '../../lab/journal.ts';
-import { verifyContent } from '../../lab/seed.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
 import { formats, migratedValues, storedUnder, SOURCE_FORMAT, TARGET_FORMAT } from '../support/etcd.ts';
 import { type Progress } from '../../src/plan/progress.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
+import { expectAllUnder, expectNothingLost, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(600_000);
 
@@ -48,14 +48,7 @@ describe('a rollback', () => {
     const values = await migratedValues(plane.lab);
     expect(formats(values)).toEqual({ [SOURCE_FORMAT]: values.length });
     expect(values.filter(({ key }) => key.includes('keyferry-canary')).map(({ key }) => key)).toEqual([]);
-    for (const node of plane.lab.nodes) {
-      expect(await verifyContent(plane.lab, { node })).toEqual({
-        checked: OBJECTS,
-        missing: [],
-        different: [],
-        unreadable: [],
-      });
-    }
+    await expectReadable(plane, OBJECTS);
     expect(await storedUnder(plane.lab, '/registry/keyferry.dev/')).toEqual([]);
     expect(await storedUnder(plane.lab, '/registry/leases/kube-system/keyferry')).toEqual([]);
   }
@@ -83,8 +76,7 @@ describe('a rollback', () => {
     await migration.until('one server to write the source again', atOne('target-reads'));
     await migration.order('forward');
     await migration.untilPhase('soak', 'waiting');
-    const values = await migratedValues(plane.lab);
-    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
+    await expectAllUnder(plane, TARGET_FORMAT);
     await migration.order('approve cutover');
     await migration.untilPhase('cutover', 'waiting');
     await migration.order('rollback');
@@ -96,9 +88,7 @@ describe('a rollback', () => {
 
   test('loses no write of a client that wrote through all of them', async () => {
     await journal.stop();
-    const { writes, ...rest } = await journal.check();
-    expect(writes).toBeGreaterThan(0);
-    expect(rest).toMatchObject({ lost: [], unreadable: [], refused: {} });
+    await expectNothingLost(journal);
   });
 
   test('needs no plugin of the target, as long as nothing is sealed with it', async () => {

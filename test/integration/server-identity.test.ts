@@ -1,11 +1,11 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readFileSync, renameSync, writeFileSync } from 'node:fs';
-import { verifyContent } from '../../lab/seed.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
 import { formats, migratedValues, TARGET_FORMAT } from '../support/etcd.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
+import { expectAllUnder, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(600_000);
 
@@ -108,16 +108,8 @@ describe('a migration whose API servers change while it rewrites', () => {
 
   test('completes, with every object under the target and readable through each server', async () => {
     expect(report.outcome).toBe('completed');
-    const values = await migratedValues(plane.lab);
-    expect(formats(values)).toEqual({ [TARGET_FORMAT]: values.length });
-    for (const node of LISTED) {
-      expect(await verifyContent(plane.lab, { node })).toEqual({
-        checked: OBJECTS,
-        missing: [],
-        different: [],
-        unreadable: [],
-      });
-    }
+    await expectAllUnder(plane, TARGET_FORMAT);
+    await expectReadable(plane, OBJECTS, LISTED);
   });
 });
 
