@@ -8,6 +8,7 @@ import {
 import { NamespaceNotFoundError } from '@temporalio/common';
 import { KeyferryError, messageOf } from '../errors.ts';
 import type { ClusterSpec } from '../spec/migration.ts';
+import { noNamespace } from '../worker/namespace.ts';
 import type { TemporalOptions } from './temporal-options.ts';
 
 const CONNECT_MS = 3_000;
@@ -53,14 +54,7 @@ function explained(error: unknown, { temporalAddress, temporalNamespace }: Tempo
     error instanceof NamespaceNotFoundError ||
     (grpc?.code === Grpc.notFound && /namespace/i.test(grpc.details))
   ) {
-    return new KeyferryError(
-      'NotFoundNamespace',
-      `Temporal at ${temporalAddress} has no namespace "${temporalNamespace}"`,
-      {
-        remedy:
-          'name one that is there with --temporal-namespace or TEMPORAL_NAMESPACE, or make it: temporal operator namespace create',
-      },
-    );
+    return noNamespace(temporalAddress, temporalNamespace);
   }
   if (grpc?.code === Grpc.unavailable || grpc?.code === Grpc.deadlineExceeded) {
     return new KeyferryError(

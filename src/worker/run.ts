@@ -6,6 +6,7 @@ import { Clusters } from '../cluster/cluster.ts';
 import { KeyferryError, messageOf } from '../errors.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { FailureInterceptor } from './failures.ts';
+import { noNamespace } from './namespace.ts';
 import { temporalLogger } from './temporal-logger.ts';
 
 export interface TemporalTarget {
@@ -53,6 +54,7 @@ async function serve(
   Runtime.install({ logger: temporalLogger(log), shutdownSignals: ['SIGTERM', 'SIGINT'] });
   const connection = await connect(temporal);
   try {
+    await findNamespace(connection, temporal);
     const worker = await Worker.create({
       connection,
       namespace: temporal.namespace,
@@ -83,6 +85,20 @@ async function connect({ address }: TemporalTarget): Promise<NativeConnection> {
         retryable: true,
       },
     );
+  }
+}
+
+/** The SDK's own worker tells of a namespace that isn't there as of a defect, and may not end. */
+async function findNamespace(
+  connection: NativeConnection,
+  { address, namespace }: TemporalTarget,
+): Promise<void> {
+  try {
+    await connection.workflowService.describeNamespace({ namespace });
+  } catch (error) {
+    const NOT_FOUND = 5;
+    // Whatever else it says of itself, the worker finds out what it may do.
+    if ((error as { code?: number }).code === NOT_FOUND) throw noNamespace(address, namespace);
   }
 }
 

@@ -461,6 +461,8 @@ describe('preflight', () => {
         ['status'],
         ['pause'],
         ['report', 'some-id'],
+        ['worker'],
+        ['agent', '--cluster', 'lab', '--node', 'cp-1'],
       ]) {
         const answer = await plane.cli([...command, ...nowhere]);
         expect(answer.stderr).toContain('has no namespace "nosuch"');
