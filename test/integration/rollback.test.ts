@@ -92,6 +92,7 @@ describe('a rollback', () => {
   });
 
   test('needs no plugin of the target, as long as nothing is sealed with it', async () => {
+    await journal.stop();
     const migration = await plane.start();
     await migration.until('the first server to write the target', atOne('target-writes'));
     await migration.order('pause');
