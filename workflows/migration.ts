@@ -11,10 +11,10 @@ import { outline } from '../src/plan/outline.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
 import type { Step } from '../src/plan/transition.ts';
 import { troubleOf, wordsOf } from './failures.ts';
+import { isHistoryLong, untilHistoryIsLong } from './history.ts';
 import * as messages from './messages.ts';
 import { MigrationRun } from './migration-run.ts';
 import { reportOf, type MigrationReport } from './report.ts';
-import { HISTORY_LIMIT } from './rewrite.ts';
 import { carryOut } from './steps.ts';
 import type { MigrationInput } from './types.ts';
 
@@ -53,7 +53,7 @@ async function drive(run: MigrationRun, workflowId: string): Promise<MigrationRe
       await condition(allHandlersFinished);
       return reportOf(run, workflowId, step.outcome);
     }
-    if (workflowInfo().historyLength > HISTORY_LIMIT) {
+    if (isHistoryLong(run.spec.pace.shards)) {
       await condition(allHandlersFinished);
       return await continueAsNew<typeof migration>({ ...run.input, state: run.state });
     }
@@ -72,7 +72,8 @@ async function drive(run: MigrationRun, workflowId: string): Promise<MigrationRe
 /** Carries out a step. Answers with why it has to be tried again, if it has to. */
 async function attempt(run: MigrationRun, step: Step): Promise<string | undefined> {
   try {
-    await run.interruptible(() => carryOut(step, run));
+    const { shards } = run.spec.pace;
+    await run.interruptible(() => untilHistoryIsLong(shards, () => carryOut(step, run)));
     return undefined;
   } catch (error) {
     if (isCancellation(error)) return undefined;

@@ -1,7 +1,6 @@
 import {
   CancellationScope,
   ChildWorkflowCancellationType,
-  condition,
   executeChild,
   ParentClosePolicy,
   workflowInfo,
@@ -19,8 +18,6 @@ import type { ShardResult, ShardState } from './types.ts';
 
 /** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
-/** Events of history after which a run goes on in another. */
-export const HISTORY_LIMIT = 1_500;
 
 /** Walks all shards of a pass, some at a time. Interrupted, it waits for their writers, and keeps where each got. */
 export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
@@ -36,43 +33,20 @@ export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
   const waiting = run.state.shards.flatMap((shard, index) => (shard.done ? [] : [index]));
   const atOnce = Math.min(run.spec.pace.shards, waiting.length);
   const stopped: number[] = [];
-  await untilHistoryIsLong(atOnce, () =>
-    // Each of these walks one shard after another until none is left, or the pass is interrupted.
-    together(
-      Array.from({ length: atOnce }, async () => {
-        for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
-          if (stopped.length > 0 || CancellationScope.current().consideredCancelled) return;
-          if (await walk(run, index, atOnce)) stopped.push(index);
-        }
-      }),
-    ),
+  // Each of these walks one shard after another until none is left, or the pass is interrupted.
+  await together(
+    Array.from({ length: atOnce }, async () => {
+      for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
+        if (stopped.length > 0 || CancellationScope.current().consideredCancelled) return;
+        if (await walk(run, index, atOnce)) stopped.push(index);
+      }
+    }),
   );
   if (CancellationScope.current().consideredCancelled) return;
   if (stopped.length > 0) await look(run);
   // Interrupted: a rollback may have put the shards away already.
   if (run.state.shards.some((shard) => !shard.done)) return;
   finish(run, pass);
-}
-
-/**
- * Lets shards be walked until the migration's history is long: then they stop where they are, another run goes on, and
- * each history stays below 2,000 events however long the rewriting takes.
- */
-async function untilHistoryIsLong(atOnce: number, walkAll: () => Promise<void>): Promise<void> {
-  // To stop a shard takes about eight events.
-  const limit = Math.min(HISTORY_LIMIT, 1_900 - 8 * atOnce);
-  const shards = new CancellationScope();
-  const clock = new CancellationScope();
-  const long = clock.run(() => condition(() => workflowInfo().historyLength > limit));
-  long.then(
-    () => shards.cancel(),
-    () => undefined,
-  );
-  try {
-    await shards.run(walkAll);
-  } finally {
-    clock.cancel();
-  }
 }
 
 /** Cuts the resources into shards. */

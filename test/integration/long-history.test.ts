@@ -2,6 +2,7 @@ import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals
 import { pauseSignal } from '../../workflows/messages.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
+import { historyLengths, MOST_EVENTS } from '../support/history.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
 
 jest.setTimeout(300_000);
@@ -46,6 +47,8 @@ describe('a migration whose history has grown long', () => {
 
     const report = await migration.finish();
     expect(report.outcome).toBe('completed');
+    const [longest] = await historyLengths(plane.temporal, migration.workflowId);
+    expect(longest?.events).toBeLessThan(MOST_EVENTS);
     expect(report.after).toMatchObject({ objects: objects.total, inTarget: objects.total });
   });
 });
