@@ -122,26 +122,22 @@ describe('when the source key is gone while an object needs it', () => {
     });
   });
 
-  test('the migration stops in verify and names the object; it offers no cutover', async () => {
+  test('the migration stops over the files that were changed, shows how without a key, and overwrites none', async () => {
+    const theirs = plane.configurations();
     await migration.order('resume');
     const stopped = await migration.until(
       'it to stop',
       ({ state, waitingFor }) => state === 'paused' && !waitingFor.startsWith('paused'),
     );
-    expect(stopped.phase).toBe('verify');
-    expect(stopped.waitingFor).toContain('1 object refused to be rewritten');
-    expect(stopped.refusals).toEqual([
-      {
-        resource: 'secrets',
-        namespace: 'default',
-        name: NEEDY,
-        status: 500,
-        reason: expect.stringContaining('no provider of the configuration opens it'),
-        remedy: expect.stringContaining('restore it'),
-      },
-    ]);
-    const status = await plane.cli(['status', migration.workflowId]);
-    expect(status.stdout).toContain(`secrets/default/${NEEDY}: 500`);
+    expect(stopped.waitingFor).toContain('was changed by somebody else');
+    expect(stopped.waitingFor).toMatch(/^-\s+- aescbc:/m);
+    expect(stopped.waitingFor).toContain('put back what was there');
+    for (const text of Object.values(promoted)) {
+      const key = /secret: (\S+)/.exec(text)?.[1] ?? '';
+      expect(key).not.toBe('');
+      expect(JSON.stringify([stopped, await migration.timeline()])).not.toContain(key);
+    }
+    expect(plane.configurations()).toEqual(theirs);
     const approval = await migration.tell('approve cutover');
     expect(approval.code).toBe(77);
     expect((await storedUnder(plane.lab, KEY)).length).toBe(1);

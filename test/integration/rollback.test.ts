@@ -90,16 +90,4 @@ describe('a rollback', () => {
     await journal.stop();
     await expectNothingLost(journal);
   });
-
-  test('needs no plugin of the target, as long as nothing is sealed with it', async () => {
-    await journal.stop();
-    const migration = await plane.start();
-    await migration.until('the first server to write the target', atOne('target-writes'));
-    await migration.order('pause');
-    await migration.until('the pause to hold', ({ state }) => state === 'paused');
-    await Promise.all(plane.lab.nodes.map((node) => plane.lab.kill(`${node}.plugin`)));
-    await migration.order('rollback');
-    await expectAsBefore(await migration.report());
-    await Promise.all(plane.lab.nodes.map((node) => plane.lab.start(`${node}.plugin`)));
-  });
 });
