@@ -35,9 +35,13 @@ describe('histories that were written by a release replay under the present code
     }
   });
 
-  it.each(histories)('%s', async (file) => {
-    await expect(replay(current, file)).resolves.toBeUndefined();
-  }, 60_000);
+  it.each(histories)(
+    '%s',
+    async (file) => {
+      await expect(replay(current, file)).resolves.toBeUndefined();
+    },
+    60_000,
+  );
 
   it('and a workflow that was changed without a patch is found out', async () => {
     const changed = await bundle('changed/index.ts');
