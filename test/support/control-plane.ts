@@ -104,10 +104,16 @@ export class ControlPlane {
   }
 
   /** One request to one API server as its administrator. */
-  async ask(node: string, method: string, path: string, body?: unknown): Promise<HttpAnswer> {
+  async ask(
+    node: string,
+    method: string,
+    path: string,
+    body?: unknown,
+    contentType?: string,
+  ): Promise<HttpAnswer> {
     const client = this.lab.api(node);
     try {
-      return await client.request(method, path, body);
+      return await client.request(method, path, body, contentType);
     } finally {
       client.close();
     }
