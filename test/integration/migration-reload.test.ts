@@ -116,7 +116,7 @@ describe('a migration by reload, with a client that writes all the while', () =>
     test('into any history, or elsewhere into the database of Temporal', async () => {
       const all = await histories(plane.temporal);
       const types = new Set(all.map(({ where }) => where.split(' ')[0]));
-      expect([...types].sort()).toEqual(['census', 'migration', 'preflight', 'rewriteShard']);
+      expect([...types].sort()).toEqual(['census', 'migration', 'preflight', 'reads', 'rewriteShard']);
       expect(leaksIn([...all, ...databaseOf(plane.lab.paths.temporal)], needles)).toEqual([]);
     });
 
