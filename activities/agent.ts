@@ -43,7 +43,7 @@ const RESTART_TIMEOUT_MS = 120_000;
 /** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
 export function agentActivities({ node, restartCommand }: AgentDependencies) {
   const inTurn = oneAtATime();
-  /** @param expected - the texts that keyferry may have left; the difference to the nearest is shown, without keys */
+  /** @param expected - what keyferry may have left; the difference to the nearest is shown, without keys */
   const changed = (file: string, present: ConfigurationFile, expected: readonly string[]): KeyferryError =>
     new KeyferryError(
       'EncryptionConfigurationChanged',
@@ -88,7 +88,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
      */
     arrangeConfiguration: (input: ArrangeInput): Promise<ArrangeResult> =>
       inTurn(async () => {
-        const { migrationId, arrangement, checkedHash, ...edit } = input;
+        const { migrationId, arrangement, checkedHash, left = arrangements, ...edit } = input;
         const present = await readConfigurationFile(edit.file);
         const kept = await keepOriginal(edit.file, migrationId);
         // Preflight looked at one file; another must not become the original that everything is worked out from.
@@ -99,8 +99,10 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         const original = await readOriginal(edit.file, migrationId);
         const wanted = arrange(original.text, { ...edit, arrangement });
         if (present.text === wanted) return { hash: present.hash };
-        const ours = arrangements.map((one) => arrange(original.text, { ...edit, arrangement: one }));
-        if (!ours.includes(present.text)) throw changed(edit.file, present, ours);
+        const textOf = (one: Arrangement): string => arrange(original.text, { ...edit, arrangement: one });
+        if (!arrangements.map(textOf).includes(present.text)) {
+          throw changed(edit.file, present, left.map(textOf));
+        }
         await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
         return { hash: hashOf(wanted) };
       }),

@@ -31,6 +31,7 @@ async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement:
     migrationId: run.state.id,
     arrangement,
     checkedHash: hashOf(run, server, 'source-only'),
+    left: run.state.seen.servers.find(({ name }) => name === server.name)?.mayRun ?? [arrangement],
   });
 }
 

@@ -202,6 +202,8 @@ export interface ArrangeInput extends NodeFile {
   arrangement: Arrangement;
   /** The hash the file should have before the migration's first edit of it: that of preflight. */
   checkedHash: string;
+  /** What keyferry may have left in the file: a change by somebody else is shown against that. Any, if absent. */
+  left?: readonly Arrangement[];
 }
 
 export interface ArrangeResult {

@@ -87,6 +87,22 @@ describe("a node's configuration file", () => {
       expect(await readFile(file, 'utf8')).toBe(original);
     });
 
+    test('into something like a later arrangement is shown against what keyferry left there', async () => {
+      await arrange('target-writes');
+      const ours = await readFile(file, 'utf8');
+      const theirs = ours.replace(/^ +- aescbc:\n(?: {10,}.*\n)+/m, '').replace('[secrets', '[ secrets');
+      expect(theirs).not.toContain('aescbc');
+      await writeFile(file, theirs);
+      await expect(arrange('target-only', { left: ['target-writes', 'target-only'] })).rejects.toMatchObject({
+        message: expect.not.stringContaining('- aescbc:'),
+      });
+      await expect(arrange('target-writes', { left: ['target-writes'] })).rejects.toMatchObject({
+        code: 'EncryptionConfigurationChanged',
+        message: expect.stringMatching(/^-\s+- aescbc:/m),
+      });
+      expect(await readFile(file, 'utf8')).toBe(theirs);
+    });
+
     test('in nothing but a key is refused too, and neither key is shown', async () => {
       await arrange('target-reads');
       const theirs = (await readFile(file, 'utf8')).replace(AESCBC_KEY, OTHER_KEY);
