@@ -22,8 +22,13 @@ import { withTemporalOptions, type TemporalOptions } from '../temporal-options.t
 
 type Options = TemporalOptions & { reason?: string; actor: string; json?: boolean };
 
-/** Longer than a worker may take to be found dead and another to replay the workflow. */
-const ANSWER_MS = 20_000;
+/**
+ * Longer than a worker may take to be found dead and another to replay the workflow: one that is frozen may take
+ * several tasks with it, each of which Temporal misses after 10 s.
+ */
+const ANSWER_MS = 60_000;
+/** After which the person who waits is told so. */
+const PATIENCE_MS = 8_000;
 
 /** `pause`, `resume`, `approve`, `rollback`, `forward` and `waive`: each an update, acknowledged or refused with its reason. */
 export function messageCommands(): Command[] {
@@ -99,6 +104,12 @@ async function send(
       actor: options.actor,
       ...(options.reason === undefined ? {} : { reason: options.reason }),
     };
+    const impatient = setTimeout(() => {
+      if (options.json === true) return;
+      process.stderr.write(
+        `${update.name}: no worker has answered yet; Temporal asks the next one. Waiting up to ${ANSWER_MS / 1000} s.\n`,
+      );
+    }, PATIENCE_MS);
     try {
       const answer = await client.connection.withDeadline(Date.now() + ANSWER_MS, () =>
         handle.executeUpdate(update, { args: [message] }),
@@ -125,6 +136,8 @@ async function send(
       }
       if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) throw unanswered(update.name, error);
       throw error;
+    } finally {
+      clearTimeout(impatient);
     }
   });
 }
