@@ -8,6 +8,7 @@ import { conversionOf } from '../src/cluster/conversion.ts';
 import { loadedConfiguration } from '../src/cluster/convergence.ts';
 import type { EtcdStatus } from '../src/cluster/etcd.ts';
 import { etcdMetrics, type EtcdMetrics } from '../src/cluster/etcd-metrics.ts';
+import { holderOf } from '../src/cluster/fence.ts';
 import { lookAtServers } from '../src/cluster/identity.ts';
 import { deniedPermissions } from '../src/cluster/permissions.ts';
 import { findServed } from '../src/cluster/orphans.ts';
@@ -27,6 +28,7 @@ import {
   judgeClocks,
   judgeEtcd,
   judgeEtcdVersion,
+  judgeHolder,
   judgeServers,
   judgeStrangers,
   type ServerFindings,
@@ -70,6 +72,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
         const { checks: canaryChecks, canaries } = await canariesOf(first, resources, spec.canary.namespace);
         checks.push(
           judgeStrangers(await asked(() => lookAtServers(cluster))),
+          judgeHolder(await asked(() => holderOf(cluster))),
           judgeClocks(clocksOf(servers, metrics)),
           ...served.checks,
           await permissions(first, resources, spec.canary.namespace),
@@ -121,7 +124,8 @@ async function asked<T>(question: () => Promise<T>): Promise<Asked<T>> {
     return { answer: await question() };
   } catch (error) {
     if (!(error instanceof KeyferryError)) throw error;
-    return { trouble: { message: error.message, remedy: error.remedy } };
+    const { message, remedy, retryable } = error;
+    return { trouble: { message, remedy, retryable } };
   }
 }
 
@@ -216,6 +220,7 @@ async function canariesOf(
 ): Promise<{ checks: Check[]; canaries: string[] }> {
   const canaries: string[] = [];
   const refused: string[] = [];
+  let passing = false;
   for (const resource of resources) {
     try {
       const refusal = await tryCanary(server, canary(resource, namespace, 'dry-run', 'dry-run'));
@@ -223,6 +228,7 @@ async function canariesOf(
       else refused.push(`${resource.name} (${refusal})`);
     } catch (error) {
       refused.push(`${resource.name} (${messageOf(error)})`);
+      passing ||= error instanceof KeyferryError && error.retryable;
     }
   }
   if (refused.length === 0)
@@ -236,6 +242,7 @@ async function canariesOf(
             name: 'canaries',
             outcome: 'fail',
             detail,
+            ...(passing ? { passing } : {}),
             remedy: `let keyferry create objects in ${namespace}, or name another namespace under spec.canary`,
           },
     ],

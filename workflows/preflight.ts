@@ -1,6 +1,7 @@
 import { sleep } from '@temporalio/workflow';
 import {
   bounded,
+  failed,
   judgeNodes,
   passed,
   type Check,
@@ -58,7 +59,7 @@ async function seenFromWorker(input: PreflightInput): Promise<PreflightResult> {
       const { message, remedy = 'mend it and start again', retryable } = troubleOf(error);
       if (!retryable || attempt >= 3) {
         return {
-          checks: [{ name: 'cluster', outcome: 'fail', detail: message, remedy }],
+          checks: [failed('cluster', { message, remedy, retryable })],
           resources: [],
           canaries: [],
         };

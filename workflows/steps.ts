@@ -1,5 +1,6 @@
 import { sleep } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
+import { passingTrouble } from '../src/plan/preflight.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { addReads, NO_READS, readEvery } from '../src/plan/tally.ts';
 import type { Step } from '../src/plan/transition.ts';
@@ -7,7 +8,7 @@ import { agentOf, cluster, quick } from './activities.ts';
 import { together } from './together.ts';
 import { runCensus, runReads } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
-import { preflight } from './preflight.ts';
+import { preflight, type PreflightReport } from './preflight.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
 import { checkWaivers } from './waivers.ts';
@@ -16,6 +17,9 @@ import { dropFence, raiseFence } from './fence.ts';
 import { fenceOf, look, watch } from './watch.ts';
 import type { CensusTally } from './types.ts';
 
+/** Longer than a process takes that is restarted: an API server's plugin, and then the API server. */
+const PREFLIGHT_PATIENCE_MS = 90_000;
+const PREFLIGHT_POLL = '5s';
 const COMPACTION_POLL = '5s';
 const STRANGER_POLL = '10s';
 
@@ -87,7 +91,7 @@ export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
 }
 
 async function checkAll(run: MigrationRun): Promise<void> {
-  const report = await preflight(run.input.migration);
+  const report = await preflightInTime(run);
   run.patch({
     checks: report.checks,
     resources: report.resources,
@@ -96,6 +100,18 @@ async function checkAll(run: MigrationRun): Promise<void> {
     hashes: report.hashes,
   });
   run.event({ kind: 'preflight', passed: report.passed });
+}
+
+/** What is away just now gets its time to come back, before the migration is refused for it. */
+async function preflightInTime(run: MigrationRun): Promise<PreflightReport> {
+  const deadline = Date.now() + PREFLIGHT_PATIENCE_MS;
+  for (;;) {
+    const report = await preflight(run.input.migration);
+    const trouble = passingTrouble(report.checks);
+    if (trouble === undefined || Date.now() >= deadline) return report;
+    run.waitFor(`${trouble.name}: ${trouble.detail}; preflight asks again`);
+    await sleep(PREFLIGHT_POLL);
+  }
 }
 
 async function count(run: MigrationRun): Promise<void> {

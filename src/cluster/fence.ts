@@ -58,17 +58,24 @@ export async function dropFence(cluster: Cluster, fence: Fence): Promise<void> {
     success: [{ request_delete_range: { key: Buffer.from(fenceKey(cluster)) } }],
     failure: [],
   });
-  const { status, body, server } = await askAny(cluster, { method: 'GET', path: `${LEASES}/${LEASE}` });
-  if (status === 404) return;
-  const lease = body as Lease;
-  if (status !== 200) throw unavailable(server, status);
-  if (lease.spec?.holderIdentity !== fence.holder) return;
+  const lease = await readLease(cluster);
+  if (lease === undefined || lease.spec?.holderIdentity !== fence.holder) return;
   const answer = await askAny(cluster, {
     method: 'DELETE',
     path: `${LEASES}/${LEASE}`,
     body: { preconditions: { resourceVersion: lease.metadata.resourceVersion } },
   });
   if (answer.status >= 300 && answer.status !== 404) throw unavailable(answer.server, answer.status);
+}
+
+/**
+ * The migration that has the cluster now, of whatever Temporal; undefined where none has.
+ *
+ * @throws KeyferryError `UnavailableLease`, retryable
+ */
+export async function holderOf(cluster: Cluster): Promise<string | undefined> {
+  const lease = await readLease(cluster);
+  return lease === undefined ? undefined : (lease.spec?.holderIdentity ?? 'of no name');
 }
 
 /** @throws KeyferryError `Fenced` for whoever comes back from the dead with an older epoch */
@@ -109,14 +116,20 @@ async function takeLease(cluster: Cluster, holder: string): Promise<void> {
   });
   if (answer.status < 300) return;
   if (answer.status !== 409) throw unavailable(answer.server, answer.status);
-  const { status, body, server } = await askAny(cluster, { method: 'GET', path: `${LEASES}/${LEASE}` });
-  if (status !== 200) throw unavailable(server, status);
-  const other = (body as Lease).spec?.holderIdentity ?? '';
+  const other = await holderOf(cluster);
   if (other === holder) return;
+  if (other === undefined) throw unavailable(answer.server, answer.status);
   throw new KeyferryError('ClusterTaken', `the migration ${other} holds the Lease ${LEASE} in kube-system`, {
     remedy: `let it end or roll it back (it may run in another Temporal); only if it is gone for good, "kubectl -n kube-system delete lease ${LEASE}"`,
     retryable: true,
   });
+}
+
+async function readLease(cluster: Cluster): Promise<Lease | undefined> {
+  const { status, body, server } = await askAny(cluster, { method: 'GET', path: `${LEASES}/${LEASE}` });
+  if (status === 404) return undefined;
+  if (status !== 200) throw unavailable(server, status);
+  return body as Lease;
 }
 
 /** Asks one API server after another until one answers. */

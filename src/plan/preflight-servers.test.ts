@@ -1,9 +1,10 @@
 import { describe, expect, it } from '@jest/globals';
-import type { Check } from './preflight.ts';
+import { passingTrouble, type Check } from './preflight.ts';
 import {
   judgeClocks,
   judgeEtcd,
   judgeEtcdVersion,
+  judgeHolder,
   judgeServers,
   judgeStrangers,
   type ServerFindings,
@@ -98,6 +99,30 @@ describe('what a server has loaded', () => {
     expect(judgeServers([silent], 'Reload')).toEqual([
       { name: 'API server cp-1 reachable', outcome: 'fail', detail: 'no answer', remedy: 'start it' },
     ]);
+  });
+});
+
+describe('another migration', () => {
+  it('that holds the Lease => warn, by name', () =>
+    expect(judgeHolder({ answer: 'one-1111' })).toMatchObject({
+      outcome: 'warn',
+      detail: expect.stringContaining('one-1111'),
+    }));
+  it('that is not there => pass', () => expect(judgeHolder({ answer: undefined }).outcome).toBe('pass'));
+});
+
+describe('what failed', () => {
+  const away = { trouble: { message: 'no answer', remedy: 'start it', retryable: true } };
+  it('for a server that is away may pass, whatever else failed', () => {
+    const checks = judgeServers([server('cp-1', { version: away, loaded: away })], 'Reload');
+    expect(passingTrouble([{ name: 'other', outcome: 'fail', detail: '' }, ...checks])).toMatchObject({
+      name: 'API server cp-1 reachable',
+    });
+  });
+  it('for what only a person can mend does not', () => {
+    const checks = judgeServers([server('cp-1', {}, { reloadsItself: false })], 'Reload');
+    expect(checks.some(({ outcome }) => outcome === 'fail')).toBe(true);
+    expect(passingTrouble(checks)).toBeUndefined();
   });
 });
 

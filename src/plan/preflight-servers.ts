@@ -51,6 +51,19 @@ export function judgeStrangers(look: Asked<ClusterLook>): Check {
   });
 }
 
+/** Judges whether another migration is under way on the cluster. */
+export function judgeHolder(holder: Asked<string | undefined>): Check {
+  return judged('no other migration under way', holder, (other) =>
+    other === undefined
+      ? { outcome: 'pass', detail: 'no Lease keyferry in kube-system' }
+      : {
+          outcome: 'warn',
+          detail: `the migration ${other} holds the Lease keyferry in kube-system`,
+          remedy: 'let it end, or roll it back: until then, another one waits before its first change',
+        },
+  );
+}
+
 /** Judges whether the clocks of this worker, the API servers and etcd's members agree. */
 export function judgeClocks(clocks: readonly { name: string; aheadMs: number }[]): Check {
   const worker = { name: 'this worker', aheadMs: 0 };
@@ -160,6 +173,7 @@ function configuration(server: ServerFindings, takeUp: 'Reload' | 'Restart'): (C
             return {
               outcome: 'fail',
               detail: `kms providers not ready: ${kmsDetail}`,
+              passing: true,
               remedy:
                 'mend the plugin first: no API server takes up a changed file while any kms entry is unhealthy',
             };

@@ -9,12 +9,16 @@ export interface Check {
   detail: string;
   /** What to do; only where the outcome isn't `pass`. */
   remedy?: string;
+  /** It failed for what may come back by itself: a server or a plugin that is away. */
+  passing?: true;
 }
 
 /** A thing that stands in the way, as whoever met it describes it. */
 export interface Trouble {
   message: string;
   remedy: string;
+  /** Whether asking again can help. */
+  retryable?: boolean;
 }
 
 /** What was answered to a question that may have no answer. */
@@ -67,8 +71,14 @@ export function judged<T>(name: string, asked: Asked<T>, judge: (answer: T) => O
   return failed(name, asked.trouble);
 }
 
-export function failed(name: string, { message, remedy }: Trouble): Check {
-  return { name, outcome: 'fail', detail: message, remedy };
+export function failed(name: string, { message, remedy, retryable }: Trouble): Check {
+  return {
+    name,
+    outcome: 'fail',
+    detail: message,
+    remedy,
+    ...(retryable === true ? { passing: true } : {}),
+  };
 }
 
 /** Checks that are kept and shown. */
@@ -92,6 +102,14 @@ export function passed(checks: readonly Check[]): boolean {
   return checks.every((check) => check.outcome !== 'fail');
 }
 
+/**
+ * The first check that failed for what may come back by itself. While there is one, what else failed may be its
+ * consequence: they are all worth another look.
+ */
+export function passingTrouble(checks: readonly Check[]): Check | undefined {
+  return checks.find(({ outcome, passing }) => outcome === 'fail' && passing === true);
+}
+
 function agentCheck(node: NodeFindings | SilentNode): Check {
   const name = `agent on ${node.node}`;
   if (!('silent' in node)) return { name, outcome: 'pass', detail: 'answers' };
@@ -99,6 +117,7 @@ function agentCheck(node: NodeFindings | SilentNode): Check {
     name,
     outcome: 'fail',
     detail: node.silent,
+    passing: true,
     remedy: `run "keyferry agent --node ${node.node}" there, against the same Temporal and with the cluster's name`,
   };
 }
@@ -143,6 +162,7 @@ function pluginCheck(node: NodeFindings): Check | undefined {
     name,
     outcome: 'fail',
     detail: problems.join('; '),
+    passing: true,
     remedy: `start the plugin on ${node.node} and see that its key service answers`,
   };
 }
