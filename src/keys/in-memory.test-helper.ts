@@ -13,12 +13,15 @@ export class InMemoryTestDoubleKeyService implements KeyService {
   /** Remote calls a real service would have made. */
   readonly calls = { current: 0, encrypt: 0, decrypt: 0 };
   closed = false;
+  readonly #name: string;
   readonly #keys = new Map<string, Buffer>();
   #failure: KeyServiceError | undefined;
   #hold: Promise<void> | undefined;
   #version = 0;
 
-  constructor() {
+  /** @param name - in its key ids: two with one name share them, and not their keys */
+  constructor(name = 'in-memory-test-double') {
+    this.#name = name;
     this.rotate();
   }
 
@@ -63,7 +66,9 @@ export class InMemoryTestDoubleKeyService implements KeyService {
     await this.#ready(signal);
     const key = this.#key(keyId);
     try {
-      const decipher = createDecipheriv('aes-256-gcm', key, ciphertext.subarray(0, 12));
+      const decipher = createDecipheriv('aes-256-gcm', key, ciphertext.subarray(0, 12), {
+        authTagLength: 16,
+      });
       decipher.setAuthTag(ciphertext.subarray(-16));
       return Buffer.concat([decipher.update(ciphertext.subarray(12, -16)), decipher.final()]);
     } catch {
@@ -77,7 +82,7 @@ export class InMemoryTestDoubleKeyService implements KeyService {
   }
 
   #keyId(): string {
-    return `in-memory-test-double/v${this.#version}`;
+    return `${this.#name}/v${this.#version}`;
   }
 
   #key(keyId: string): Buffer {
@@ -87,14 +92,18 @@ export class InMemoryTestDoubleKeyService implements KeyService {
   }
 
   async #ready(signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) throw givenUp();
+    if (this.closed) throw new KeyServiceError('unavailable', 'TestClosed', 'it is closed', 'make another');
     if (this.#hold !== undefined) {
       const aborted = new Promise<never>((_, reject) => {
-        signal?.addEventListener('abort', () => {
-          reject(new KeyServiceError('timeout', 'TestTimeout', 'given up while waiting', 'wait longer'));
-        });
+        signal?.addEventListener('abort', () => reject(givenUp()));
       });
       await Promise.race([this.#hold, aborted]);
     }
     if (this.#failure !== undefined) throw this.#failure;
   }
+}
+
+function givenUp(): KeyServiceError {
+  return new KeyServiceError('timeout', 'TestTimeout', 'given up while waiting', 'wait longer');
 }
