@@ -3,7 +3,7 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { EnvelopeError } from './errors.ts';
 import { parseHeader } from './header.ts';
-import { decodeKmsV2, openKmsV2, sealKmsV2 } from './kms-v2.ts';
+import { CounterNonces, decodeKmsV2, openKmsV2, sealKmsV2, sealKmsV2WithKey } from './kms-v2.ts';
 import { lengthDelimited, varintField } from './wire-by-hand.test-helper.ts';
 
 const etcdKey = '/registry/secrets/default/a';
@@ -140,6 +140,65 @@ describe('a sealed value', () => {
       // The last field is the source type: without it the bytes are a value of the older kind, and don't authenticate.
       expect(() => open(cut, Buffer.alloc(32, 5))).toThrow(EnvelopeError);
     }
+  });
+});
+
+describe('a value that the API server refuses', () => {
+  const good = {
+    data: lengthDelimited(1, Buffer.alloc(100, 7)),
+    keyId: lengthDelimited(2, Buffer.from('key-1')),
+    source: lengthDelimited(3, Buffer.from('sealed')),
+  };
+  const annotation = (name: Buffer) => lengthDelimited(4, lengthDelimited(1, name));
+
+  it.each([
+    ['without data', { data: Buffer.alloc(0) }],
+    ['without a key id', { keyId: Buffer.alloc(0) }],
+    ['with a key id that is not UTF-8', { keyId: lengthDelimited(2, Buffer.of(0xff)) }],
+    ['with a key id of 1025 bytes', { keyId: lengthDelimited(2, Buffer.alloc(1025, 0x61)) }],
+    ['without a DEK source', { source: Buffer.alloc(0) }],
+    ['with a DEK source of 1025 bytes', { source: lengthDelimited(3, Buffer.alloc(1025)) }],
+    ['with a DEK source type of later', { type: varintField(5, 2) }],
+    ['with an annotation that is no domain name', { annotations: annotation(Buffer.from('plain')) }],
+    [
+      'with an annotation name that is not UTF-8',
+      { annotations: annotation(Buffer.from([0x61, 0x2e, 0xff])) },
+    ],
+    ['with a field that runs past the end', { type: Buffer.of(0x0a, 0x7f) }],
+  ])('%s is neither taken apart nor given a header', (_, over) => {
+    const value = valueOf(...Object.values({ ...good, ...over }));
+    expect(() => decodeKmsV2(value)).toThrow(EnvelopeError);
+    expect(parseHeader(value).provider).toBe('unknown');
+  });
+
+  it('but its parts alone are good', () => {
+    expect(decodeKmsV2(valueOf(...Object.values(good))).keyId).toBe('key-1');
+  });
+});
+
+describe('a value under the AES key itself', () => {
+  const older = (nonces = new CounterNonces()) =>
+    sealKmsV2WithKey({
+      providerName: 'vault',
+      etcdKey,
+      plaintext,
+      dek: Buffer.alloc(32, 4),
+      nonces,
+      keyId: 'key-1',
+      encryptedDekSource: Buffer.from('sealed'),
+    });
+
+  it('opens again, and says what it is', () => {
+    expect(open(older(), Buffer.alloc(32, 4))).toEqual(plaintext);
+    expect(decodeKmsV2(older()).dekSourceType).toBe('aes-gcm-key');
+  });
+
+  it('has a nonce that counts as that of Kubernetes does', () => {
+    const nonces = new CounterNonces();
+    const counts = [older(nonces), older(nonces)].map((value) =>
+      decodeKmsV2(value).encryptedData.readBigUInt64LE(4),
+    );
+    expect(counts).toEqual([1_000_000_001n, 1_000_000_002n]);
   });
 });
 

@@ -1,5 +1,6 @@
-import { createCipheriv, createDecipheriv, createHmac, randomBytes } from 'node:crypto';
+import { createHmac, randomBytes } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { openAesGcm, sealAesGcm } from './aesgcm.ts';
 import { EnvelopeError } from './errors.ts';
 import { EncryptedObjectSchema } from './gen/encrypted-object_pb.ts';
 import { dekSourceTypeOf } from './header.ts';
@@ -9,8 +10,6 @@ import { type DekSourceType } from './types.ts';
 
 const seedBytes = 32;
 const infoBytes = 32;
-const nonceBytes = 12;
-const tagBytes = 16;
 
 /** A kms v2 value taken apart; nothing is decrypted yet. The buffers are views of the value. */
 export interface KmsV2Object {
@@ -37,6 +36,14 @@ export interface KmsV2Seal {
   readonly annotations?: Readonly<Record<string, Buffer>>;
 }
 
+/** What {@link sealKmsV2WithKey} makes a value of: the plugin encrypted the AES key itself. */
+export interface KmsV2KeySeal extends Omit<KmsV2Seal, 'seed'> {
+  /** The AES key in the clear. */
+  readonly dek: Buffer;
+  /** Of this key alone, for as long as it is used. */
+  readonly nonces: CounterNonces;
+}
+
 /**
  * Seals an object as a kms v2 provider of Kubernetes 1.29 and later does: a fresh AES-256-GCM key per value, expanded
  * from the seed with 32 random bytes of info; the etcd key is authenticated with it.
@@ -44,28 +51,50 @@ export interface KmsV2Seal {
  * @returns the value for etcd, prefix included
  * @throws EnvelopeError `EnvelopeLimit` when the API server would refuse the result
  */
-export function sealKmsV2(seal: KmsV2Seal): Buffer {
+export function sealKmsV2({ seed, ...seal }: KmsV2Seal): Buffer {
+  const info = randomBytes(infoBytes);
+  const data = sealAesGcm(seal.plaintext, expandSeed(seed, info), aad(seal.etcdKey));
+  return encode(seal, Buffer.concat([info, data]), 'hkdf-sha256-seed');
+}
+
+/**
+ * Seals an object as Kubernetes before 1.29 did: under the AES key itself, with a nonce that counts. What is current writes
+ * by {@link sealKmsV2}.
+ *
+ * @returns the value for etcd, prefix included
+ * @throws EnvelopeError `EnvelopeLimit` when the API server would refuse the result
+ */
+export function sealKmsV2WithKey({ dek, nonces, ...seal }: KmsV2KeySeal): Buffer {
+  return encode(seal, sealAesGcm(seal.plaintext, dek, aad(seal.etcdKey), nonces.next()), 'aes-gcm-key');
+}
+
+/**
+ * Nonces of one AES key, none twice: 4 random bytes ‖ a counter of 8 bytes, little-endian. It begins at 1,000,000,001 as
+ * kube-apiserver's does, and belongs to one process: another that has the same key counts the same numbers.
+ */
+export class CounterNonces {
+  #count = 1_000_000_000n;
+
+  next(): Buffer {
+    const nonce = randomBytes(12);
+    nonce.writeBigUInt64LE(++this.#count, 4);
+    return nonce;
+  }
+}
+
+function encode(seal: Omit<KmsV2Seal, 'seed'>, encryptedData: Buffer, dekSourceType: DekSourceType): Buffer {
   if (seal.providerName === '' || seal.providerName.includes(':')) {
     throw new EnvelopeError(
       'EnvelopeLimit',
       `a kms v2 provider can't be named ${JSON.stringify(seal.providerName)}`,
     );
   }
-  const random = randomBytes(infoBytes + nonceBytes);
-  const info = random.subarray(0, infoBytes);
-  const nonce = random.subarray(infoBytes);
-  const cipher = createCipheriv('aes-256-gcm', expandSeed(seal.seed, info), nonce, {
-    authTagLength: tagBytes,
-  });
-  cipher.setAAD(aad(seal.etcdKey));
-  const body = cipher.update(seal.plaintext);
-  cipher.final();
   const object = create(EncryptedObjectSchema, {
-    encryptedData: Buffer.concat([info, nonce, body, cipher.getAuthTag()]),
+    encryptedData,
     keyId: seal.keyId,
     encryptedDekSource: seal.encryptedDekSource,
     annotations: { ...seal.annotations },
-    encryptedDekSourceType: 1,
+    encryptedDekSourceType: dekSourceType === 'hkdf-sha256-seed' ? 1 : 0,
   });
   checkLimits(object);
   return Buffer.concat([
@@ -111,30 +140,13 @@ export function decodeKmsV2(value: Buffer): KmsV2Object {
  * @throws EnvelopeError `EnvelopeNotAuthentic` under another DEK, another etcd key, or after any change of the data
  */
 export function openKmsV2(object: KmsV2Object, etcdKey: string | Buffer, dekSource: Buffer): Buffer {
-  const seeded = object.dekSourceType === 'hkdf-sha256-seed';
-  const head = seeded ? infoBytes : 0;
   const data = object.encryptedData;
-  if (data.length < head + nonceBytes + tagBytes) {
+  if (object.dekSourceType === 'aes-gcm-key') return openAesGcm(data, dekSource, aad(etcdKey));
+  if (data.length < infoBytes) {
     throw new EnvelopeError('EnvelopeMalformed', `the encrypted data has ${data.length} bytes, too few`);
   }
-  const key = seeded ? expandSeed(dekSource, data.subarray(0, infoBytes)) : aesKey(dekSource);
-  const nonce = data.subarray(head, head + nonceBytes);
-  const algorithm = key.length === 16 ? 'aes-128-gcm' : key.length === 24 ? 'aes-192-gcm' : 'aes-256-gcm';
-  const decipher = createDecipheriv(algorithm, key, nonce, { authTagLength: tagBytes });
-  decipher.setAAD(aad(etcdKey));
-  decipher.setAuthTag(data.subarray(data.length - tagBytes));
-  const plaintext = decipher.update(data.subarray(head + nonceBytes, data.length - tagBytes));
-  try {
-    decipher.final();
-  } catch {
-    // What was deciphered so far is not to be trusted, nor to be kept.
-    plaintext.fill(0);
-    throw new EnvelopeError(
-      'EnvelopeNotAuthentic',
-      'the value does not open with this DEK under this etcd key',
-    );
-  }
-  return plaintext;
+  const key = expandSeed(dekSource, data.subarray(0, infoBytes));
+  return openAesGcm(data.subarray(infoBytes), key, aad(etcdKey));
 }
 
 /** HKDF-Expand (RFC 5869) of SHA-256 for its first 32 bytes: one HMAC. Kubernetes does no Extract. */
@@ -146,11 +158,6 @@ function expandSeed(seed: Buffer, info: Buffer): Buffer {
     );
   }
   return createHmac('sha256', seed).update(info).update(Buffer.of(1)).digest();
-}
-
-function aesKey(key: Buffer): Buffer {
-  if (key.length === 16 || key.length === 24 || key.length === 32) return key;
-  throw new EnvelopeError('EnvelopeLimit', `the DEK has ${key.length} bytes, not those of an AES key`);
 }
 
 function aad(etcdKey: string | Buffer): Buffer {
