@@ -1,7 +1,8 @@
 import { create } from '@bufbuild/protobuf';
 import { status, type handleUnaryCall, type ServerUnaryCall } from '@grpc/grpc-js';
-import { kmsV2Limits } from '../envelope/limits.ts';
-import { KeyServiceError, type KeyService, type KeyServiceErrorKind } from '../keys/key-service.ts';
+import { kmsV2LimitProblem, kmsV2Limits } from '../envelope/limits.ts';
+import { type DekSealer, type SealedDek } from '../keys/dek-sealer.ts';
+import { KeyServiceError, type KeyServiceErrorKind } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import {
   DecryptResponseSchema,
@@ -14,7 +15,7 @@ import {
   type StatusRequest,
   type StatusResponse,
 } from './gen/kms-v2_pb.ts';
-import { KeyState } from './key-state.ts';
+import { type KeyState } from './key-state.ts';
 import { kmsV2Protocol } from './service.ts';
 
 /** The longest a request is worked on when its caller sets no deadline, or a later one. */
@@ -35,62 +36,84 @@ const codes: Readonly<Record<KeyServiceErrorKind, status>> = {
   invalid: status.INVALID_ARGUMENT,
 };
 
+/** What was asked and what came of it: the gRPC status by name, and how long it took. */
+export type OnAnswered = (call: string, code: string, seconds: number) => void;
+
 /**
  * The three calls of the KMS v2 protocol over one key. Logs one line per Encrypt and Decrypt, with the request's uid and
  * without content.
  */
-export function pluginHandlers(service: KeyService, log: Logger) {
-  const state = new KeyState(service, log);
+export function pluginHandlers(state: KeyState, sealer: DekSealer, log: Logger, answered?: OnAnswered) {
+  const onStatus = unary<StatusRequest, StatusResponse>(
+    'Status',
+    async (_request, signal) =>
+      create(StatusResponseSchema, { version: kmsV2Protocol.version, ...(await state.health(signal)) }),
+    log,
+    answered,
+  );
 
-  const onStatus = unary<StatusRequest, StatusResponse>('Status', log, async (_request, signal) => {
-    return create(StatusResponseSchema, { version: kmsV2Protocol.version, ...(await state.health(signal)) });
-  });
+  const onEncrypt = unary<EncryptRequest, EncryptResponse>(
+    'Encrypt',
+    async ({ plaintext }, signal) => {
+      if (plaintext.length === 0) throw invalid('the plaintext is empty');
+      if (plaintext.length >= kmsV2Limits.dekSourceBytes)
+        throw invalid(`the plaintext has ${plaintext.length} bytes, too many`);
+      const sealed = await orAborted(state.seal(Buffer.from(plaintext), signal));
+      checkLimits(sealed);
+      return create(EncryptResponseSchema, { ...sealed, annotations: { ...sealed.annotations } });
+    },
+    log,
+    answered,
+  );
 
-  const onEncrypt = unary<EncryptRequest, EncryptResponse>('Encrypt', log, async ({ plaintext }, signal) => {
-    if (plaintext.length === 0) throw invalid('the plaintext is empty');
-    if (plaintext.length >= kmsV2Limits.dekSourceBytes)
-      throw invalid(`the plaintext has ${plaintext.length} bytes, too many`);
-    const version = await state.version(signal);
-    const ciphertext = await encryptAs(version.keyId, () =>
-      service.encrypt(Buffer.from(plaintext), version, signal),
-    );
-    if (ciphertext.length > kmsV2Limits.dekSourceBytes) {
-      throw invalid(
-        `the ciphertext would have ${ciphertext.length} bytes, more than ${kmsV2Limits.dekSourceBytes}`,
-      );
-    }
-    return create(EncryptResponseSchema, { ciphertext, keyId: version.keyId });
-  });
-
-  const onDecrypt = unary<DecryptRequest, DecryptResponse>('Decrypt', log, async (request, signal) => {
-    const { ciphertext, keyId } = request;
-    if (ciphertext.length === 0) throw invalid('the ciphertext is empty');
-    if (ciphertext.length > kmsV2Limits.dekSourceBytes)
-      throw invalid(`the ciphertext has ${ciphertext.length} bytes, too many`);
-    if (keyId === '') throw invalid('the key id is empty');
-    if (Buffer.byteLength(keyId) > kmsV2Limits.keyIdBytes) throw invalid('the key id is too long');
-    return create(DecryptResponseSchema, {
-      plaintext: await service.decrypt(Buffer.from(ciphertext), keyId, signal),
-    });
-  });
+  const onDecrypt = unary<DecryptRequest, DecryptResponse>(
+    'Decrypt',
+    async ({ ciphertext, keyId, annotations }, signal) => {
+      const sealed = {
+        ciphertext: Buffer.from(ciphertext),
+        keyId,
+        annotations: Object.fromEntries(
+          Object.entries(annotations).map(([name, bytes]) => [name, Buffer.from(bytes)]),
+        ),
+      };
+      checkLimits(sealed);
+      return create(DecryptResponseSchema, { plaintext: await sealer.open(sealed, signal) });
+    },
+    log,
+    answered,
+  );
 
   return { status: onStatus, encrypt: onEncrypt, decrypt: onDecrypt };
 }
 
+/** @throws what the API server would refuse, or has no business sending */
+function checkLimits({ ciphertext, keyId, annotations }: SealedDek): void {
+  const entries = Object.entries(annotations);
+  const problem = kmsV2LimitProblem({
+    keyIdBytes: Buffer.byteLength(keyId),
+    dekSourceBytes: ciphertext.length,
+    encryptedDataBytes: 1,
+    annotationNames: entries.map(([name]) => name),
+    annotationBytes: entries.reduce((sum, [name, { length }]) => sum + Buffer.byteLength(name) + length, 0),
+  });
+  if (problem !== undefined) throw invalid(problem);
+}
+
 /** A version that went away under an Encrypt isn't the caller's mistake: the next Status names the one to use. */
-async function encryptAs(keyId: string, encrypt: () => Promise<Buffer>): Promise<Buffer> {
+async function orAborted(sealing: Promise<SealedDek>): Promise<SealedDek> {
   try {
-    return await encrypt();
+    return await sealing;
   } catch (error) {
     if (!(error instanceof KeyServiceError) || error.kind !== 'wrong-key') throw error;
-    throw refusal(status.ABORTED, `the key id ${keyId} can't encrypt any more: ${error.message}`);
+    throw refusal(status.ABORTED, `the current key id can't encrypt any more: ${error.message}`);
   }
 }
 
 function unary<Req extends object, Res>(
   name: string,
-  log: Logger,
   answer: (request: Req, signal: AbortSignal) => Promise<Res>,
+  log: Logger,
+  answered: OnAnswered | undefined,
 ): handleUnaryCall<Req, Res> {
   return (call, callback) => {
     const started = performance.now();
@@ -104,11 +127,13 @@ function unary<Req extends object, Res>(
       .then((response) => {
         if (name === 'Status') log.debug(fields(), 'answered');
         else log.info(fields(), 'answered');
+        answered?.(name, status[status.OK], secondsSince(started));
         callback(null, response);
       })
       .catch((error: unknown) => {
         const refused = refusalOf(error);
         log.warn({ ...fields(), grpcStatus: status[refused.code], reason: refused.details }, 'refused');
+        answered?.(name, status[refused.code], secondsSince(started));
         callback(refused);
       })
       .finally(done);
@@ -132,6 +157,10 @@ function deadlineOf<Req, Res>(call: ServerUnaryCall<Req, Res>): { signal: AbortS
       call.off('cancelled', abort);
     },
   };
+}
+
+function secondsSince(started: number): number {
+  return (performance.now() - started) / 1_000;
 }
 
 /** As the API server gave it; bounded, for it ends in the log. */

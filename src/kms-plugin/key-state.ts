@@ -1,6 +1,20 @@
+import { withinDeadline } from '../keys/deadline.ts';
+import { noKeyYet, type DekSealer, type SealedDek } from '../keys/dek-sealer.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { kmsV2Protocol } from './service.ts';
+
+/** What is known of a key without asking. */
+export interface KeyReport {
+  /** The adopted key id; empty when none was ever seen. */
+  readonly keyId: string;
+  /** `degraded`: the key service is away, and the plugin goes on without it until the grace ends. */
+  readonly state: 'ok' | 'degraded' | 'failing' | 'unknown';
+  /** Why it is degraded or failing, with the remedy; never a secret. */
+  readonly reason?: string;
+  /** How long Status would go on answering "ok" if the key service went away, or has gone; in milliseconds. */
+  readonly graceLeftMs: number;
+}
 
 /** What Status answers about a key. */
 export interface KeyHealth {
@@ -12,74 +26,138 @@ export interface KeyHealth {
 
 /** How long a failure stands before the service is asked again. */
 const failureMs = 5_000;
+/** How long the service may take, whoever asks. */
+const longestMs = 10_000;
 
 /**
  * The key version that Encrypt uses and Status names: one and the same, changed here and nowhere else.
  *
  * A newer version is adopted when Status is asked (the service itself asks remotely once in 60 s at most), as a single
  * assignment: an Encrypt under way keeps the version it began with, and answers with that one's key id.
+ *
+ * While the service is away (kinds `unavailable` and `timeout`), all goes on until the grace ends, counted from its last
+ * good answer. A key that was disabled, denied or deleted has no grace: somebody meant it.
  */
 export class KeyState {
   readonly #service: KeyService;
+  readonly #sealer: DekSealer;
   readonly #log: Logger;
+  readonly #graceMs: number;
+  readonly #now: () => number;
   #adopted: KeyVersion | undefined;
+  readonly #left = new Set<string>();
+  #lastGoodAt = 0;
   #failure: { readonly error: KeyServiceError; readonly until: number } | undefined;
+  #refreshing: Promise<void> | undefined;
 
-  constructor(service: KeyService, log: Logger) {
+  constructor(
+    service: KeyService,
+    sealer: DekSealer,
+    log: Logger,
+    { graceMs = 0, now = Date.now }: { readonly graceMs?: number; readonly now?: () => number } = {},
+  ) {
     this.#service = service;
+    this.#sealer = sealer;
     this.#log = log;
+    this.#graceMs = graceMs;
+    this.#now = now;
   }
 
-  /** The version to encrypt with. @throws KeyServiceError when none was ever seen and the service fails */
-  async version(signal: AbortSignal): Promise<KeyVersion> {
-    if (this.#adopted !== undefined) return this.#adopted;
-    await this.#refresh(signal);
-    // Set by the refresh, which the compiler doesn't see.
-    const adopted = this.#adopted as KeyVersion | undefined;
-    if (adopted !== undefined) return adopted;
-    throw this.#failure?.error ?? new KeyServiceError('unavailable', 'KeyUnknown', 'no key yet', 'try again');
+  /**
+   * Seals under the adopted version. Asks the service only when there is none yet, or when it may not go on without.
+   *
+   * @throws KeyServiceError why the service fails, when none was ever seen or the grace is over
+   */
+  async seal(dek: Buffer, signal: AbortSignal): Promise<SealedDek> {
+    if (this.#mayNotSeal()) await this.#refresh(signal);
+    if (this.#mayNotSeal()) throw this.#failure?.error ?? noKeyYet();
+    return await this.#sealer.seal(dek, signal);
   }
 
   /** Asks the service, unless it failed a moment ago, and adopts what it says. */
   async health(signal: AbortSignal): Promise<KeyHealth> {
     await this.#refresh(signal);
-    const failure = this.#failure?.error;
+    const { state, reason, keyId } = this.report();
+    return { healthz: state === 'failing' ? (reason ?? state) : kmsV2Protocol.healthy, keyId };
+  }
+
+  report(): KeyReport {
+    const keyId = this.#adopted?.keyId ?? '';
+    const graceLeftMs = this.#graceLeftMs();
+    if (this.#failure === undefined) {
+      return { keyId, state: keyId === '' ? 'unknown' : 'ok', graceLeftMs };
+    }
+    const { message, remedy } = this.#failure.error;
     return {
-      healthz:
-        failure === undefined
-          ? kmsV2Protocol.healthy
-          : `${failure.message} (${failure.remedy})`.slice(0, 900),
-      keyId: this.#adopted?.keyId ?? '',
+      keyId,
+      state: graceLeftMs > 0 ? 'degraded' : 'failing',
+      reason: `${message} (${remedy})`.slice(0, 900),
+      graceLeftMs,
     };
   }
 
+  #mayNotSeal(): boolean {
+    return this.#adopted === undefined || (this.#failure !== undefined && this.#graceLeftMs() === 0);
+  }
+
+  #graceLeftMs(): number {
+    if (this.#adopted === undefined) return 0;
+    if (this.#failure === undefined) return this.#graceMs;
+    if (!this.#failure.error.retryable) return 0;
+    return Math.max(0, this.#lastGoodAt + this.#graceMs - this.#now());
+  }
+
   async #refresh(signal: AbortSignal): Promise<void> {
-    if (this.#failure !== undefined && Date.now() < this.#failure.until) return;
+    if (this.#failure !== undefined && this.#now() < this.#failure.until) return;
+    this.#refreshing ??= this.#ask().finally(() => (this.#refreshing = undefined));
     try {
-      this.#adopt(await this.#service.current(signal));
+      await withinDeadline(this.#refreshing, signal);
     } catch (error) {
-      if (!(error instanceof KeyServiceError)) throw error;
-      if (this.#failure?.error.message !== error.message) {
-        this.#log.warn(
-          { code: error.code, reason: error.message, remedy: error.remedy },
-          'the key service fails',
-        );
-      }
-      this.#failure = { error, until: Date.now() + failureMs };
+      this.#fail(error);
     }
   }
 
-  #adopt(version: KeyVersion): void {
+  async #ask(): Promise<void> {
+    const asked = this.#now();
+    const version = await this.#service.current(AbortSignal.timeout(longestMs));
+    if (this.#left.has(version.keyId)) throw cameBack(version.keyId);
+    await this.#sealer.adopt(version);
+    this.#adopt(version, asked);
+  }
+
+  #fail(error: unknown): void {
+    if (!(error instanceof KeyServiceError)) throw error;
+    if (this.#failure?.error.message !== error.message) {
+      this.#log.warn(
+        { code: error.code, reason: error.message, remedy: error.remedy, graceMs: this.#graceLeftMs() },
+        'the key service fails',
+      );
+    }
+    this.#failure = { error, until: this.#now() + failureMs };
+  }
+
+  #adopt(version: KeyVersion, asked: number): void {
     const previous = this.#adopted?.keyId;
     this.#adopted = version;
+    this.#lastGoodAt = asked;
     if (this.#failure !== undefined)
       this.#log.info({ keyId: version.keyId }, 'the key service answers again');
     this.#failure = undefined;
-    if (previous !== version.keyId) {
-      this.#log.info(
-        { keyId: version.keyId, previousKeyId: previous, version: version.description },
-        'adopted a key version',
-      );
-    }
+    if (previous === version.keyId) return;
+    if (previous !== undefined) this.#left.add(previous);
+    this.#log.info(
+      { keyId: version.keyId, previousKeyId: previous, version: version.description },
+      'adopted a key version',
+    );
   }
+}
+
+/** The API server would take what was sealed before it left for current, and never rewrite it. */
+function cameBack(keyId: string): KeyServiceError {
+  return new KeyServiceError(
+    'denied',
+    'KeyIdCameBack',
+    `the key id ${keyId} is named again after another one took its place`,
+    "raise the key's generation by one, to the same number on every node, so that it gets a key id of its own",
+  );
 }

@@ -1,7 +1,8 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type KeyService } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
-import { pluginHandlers } from './handlers.ts';
+import { pluginHandlers, type OnAnswered } from './handlers.ts';
+import { ServedKey, type KeyProtection } from './served-key.ts';
 import { keyManagementService, maxMessageBytes } from './service.ts';
 import { listenPrivately, type PrivateSocket } from './socket.ts';
 
@@ -12,32 +13,45 @@ const drainMs = 5_000;
 export class KmsPluginServer {
   readonly #server: Server;
   readonly #socket: PrivateSocket;
+  readonly key: ServedKey;
 
-  private constructor(server: Server, socket: PrivateSocket) {
+  private constructor(server: Server, socket: PrivateSocket, key: ServedKey) {
     this.#server = server;
     this.#socket = socket;
+    this.key = key;
   }
 
   /**
    * Listens at a unix socket of mode 0600. Does not ask the key service: a service that is down shows in Status.
    *
    * @param socket - absolute path; its folder must be there
+   * @param options - without a local KEK, every DEK seed goes to the key service itself
    * @throws KeyferryError `RefusedSocketInUse` when somebody listens there already, `RefusedSocketPath`
    */
-  static async start(socket: string, service: KeyService, log: Logger): Promise<KmsPluginServer> {
+  static async start(
+    socket: string,
+    service: KeyService,
+    log: Logger,
+    options: KeyProtection & { readonly answered?: OnAnswered } = {},
+  ): Promise<KmsPluginServer> {
     const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes });
-    server.addService(keyManagementService, pluginHandlers(service, log));
+    const key = new ServedKey(service, log, options);
+    server.addService(keyManagementService, pluginHandlers(key.state, key.sealer, log, options.answered));
     try {
       const held = await listenPrivately(socket, (path) => bind(server, path));
       log.info({ socket }, 'listening');
-      return new KmsPluginServer(server, held);
+      return new KmsPluginServer(server, held, key);
     } catch (error) {
+      key.close();
       server.forceShutdown();
       throw error;
     }
   }
 
-  /** Takes the socket away, lets the calls under way end (5 s at most), and closes. The key service is left open. */
+  /**
+   * Takes the socket away, lets the calls under way end (5 s at most), wipes what is in memory, and closes. The key service
+   * is left open.
+   */
   async stop(): Promise<void> {
     await this.#socket.release();
     let timer: NodeJS.Timeout | undefined;
@@ -46,6 +60,7 @@ export class KmsPluginServer {
     await Promise.race([drained, late]);
     clearTimeout(timer);
     this.#server.forceShutdown();
+    this.key.close();
   }
 }
 

@@ -1,0 +1,81 @@
+import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
+
+/** A sealed DEK seed as a KMS v2 plugin answers it: all three parts lie in etcd, and come back to be opened. */
+export interface SealedDek {
+  /** 1,024 bytes at most. */
+  readonly ciphertext: Buffer;
+  readonly keyId: string;
+  /** Fully qualified names; 32 KiB together at most. */
+  readonly annotations: Readonly<Record<string, Buffer>>;
+}
+
+/**
+ * How DEK seeds are sealed with a key service: each by the service itself, or under a local KEK.
+ *
+ * Everything fails as a KeyServiceError, as the key service does.
+ */
+export interface DekSealer {
+  /**
+   * Makes this version the one that `seal` uses, as a single step at the end: whatever fails before changes nothing, and a
+   * `seal` under way keeps the version it began with. Given the version that is in use already, renews what is due. It has a
+   * deadline of its own.
+   */
+  adopt(version: KeyVersion): Promise<void>;
+  /** Seals a DEK seed under the adopted version. @throws KeyServiceError `unavailable` when none was adopted */
+  seal(dek: Buffer, signal?: AbortSignal): Promise<SealedDek>;
+  /** Opens what `seal` answered, here or on another node, under any version that the service still has. */
+  open(sealed: SealedDek, signal?: AbortSignal): Promise<Buffer>;
+  /** Wipes what it keeps. The key service is left open. */
+  close(): void;
+}
+
+/** Every DEK seed goes to the key service and back: one remote call each. */
+export class DirectSealer implements DekSealer {
+  readonly #service: KeyService;
+  #version: KeyVersion | undefined;
+
+  constructor(service: KeyService) {
+    this.#service = service;
+  }
+
+  adopt(version: KeyVersion): Promise<void> {
+    this.#version = version;
+    return Promise.resolve();
+  }
+
+  async seal(dek: Buffer, signal?: AbortSignal): Promise<SealedDek> {
+    const version = this.#version;
+    if (version === undefined) throw noKeyYet();
+    return {
+      ciphertext: await this.#service.encrypt(dek, version, signal),
+      keyId: version.keyId,
+      annotations: {},
+    };
+  }
+
+  async open({ ciphertext, keyId, annotations }: SealedDek, signal?: AbortSignal): Promise<Buffer> {
+    if (Object.keys(annotations).length > 0) {
+      throw new KeyServiceError(
+        'invalid',
+        'UnexpectedAnnotations',
+        `the ciphertext has the annotations ${Object.keys(annotations).sort().join(', ').slice(0, 300)}, and the plugin runs without a local KEK`,
+        'let localKek.enabled of this key be true: what was sealed under a local KEK needs it',
+      );
+    }
+    return await this.#service.decrypt(ciphertext, keyId, signal);
+  }
+
+  close(): void {
+    this.#version = undefined;
+  }
+}
+
+/** No version was adopted: the key service hasn't answered since the plugin started. */
+export function noKeyYet(): KeyServiceError {
+  return new KeyServiceError(
+    'unavailable',
+    'KeyUnknown',
+    'the key service has not answered since the plugin started',
+    'see the healthz of Status for its reason',
+  );
+}
