@@ -40,7 +40,7 @@ describe('a PluginConfiguration', () => {
       'tokenFile: /etc/keyferry/token',
       'appRole: { roleIdFile: /r, secretIdFile: /s }',
     );
-    expect(parsePluginConfiguration(text).keys[0]?.vaultTransit.auth).toEqual({
+    expect(parsePluginConfiguration(text).keys[0]?.vaultTransit?.auth).toEqual({
       type: 'approle',
       roleIdFile: '/r',
       secretIdFile: '/s',
@@ -48,7 +48,26 @@ describe('a PluginConfiguration', () => {
     });
   });
 
+  it('has a key in a file', () => {
+    const text = `${valid.slice(0, valid.indexOf('    vaultTransit'))}    local: { service: edge, keyFile: /etc/keyferry/key }`;
+    expect(parsePluginConfiguration(text).keys[0]).toEqual({
+      name: 'vault',
+      socket: '/run/keyferry/vault.sock',
+      local: { service: 'edge', keyFile: '/etc/keyferry/key' },
+    });
+  });
+
   it.each([
+    [
+      'no key service',
+      valid.slice(0, valid.indexOf('    vaultTransit')),
+      'keys[0]: must have exactly one of',
+    ],
+    [
+      'two key services',
+      `${valid}    local: { service: edge, keyFile: /etc/keyferry/key }`,
+      'keys[0]: must have exactly one of vaultTransit, ',
+    ],
     ['another kind', valid.replace('PluginConfiguration', 'Migration'), 'kind: '],
     ['no keys', valid.slice(0, valid.indexOf('keys:')), 'keys: is missing'],
     [

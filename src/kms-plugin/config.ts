@@ -3,64 +3,23 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { KeyferryError } from '../errors.ts';
 import { systemErrorCode } from '../keys/system-error.ts';
-import { type VaultAuth } from '../keys/vault-session.ts';
+import { absolutePath, name } from './key-services/fields.ts';
+import { conflictOf, keyServiceFields, numberProblem } from './key-services/key-services.ts';
 import { fitsSocketPath } from './socket.ts';
 
-const absolutePath = z.string().regex(/^\/[^\0]*[^/\0]$/, 'must be the absolute path of a file');
-const name = z.string().regex(/^[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?$/, {
-  error: 'must be 1 to 63 letters, digits, "-", "_" or ".", the first and last a letter or digit',
-});
-const mount = z
-  .string()
-  .regex(
-    /^[-_.A-Za-z0-9]+(\/[-_.A-Za-z0-9]+)*$/,
-    'must be a mount path without slashes at its ends, as in transit',
-  )
-  .refine(
-    (path) => path.split('/').every((part) => part !== '.' && part !== '..'),
-    'must not hold "." or ".."',
-  )
-  .refine((path) => path.length <= 200, 'must have 200 characters at most');
-
-const address = z
-  .string()
-  .refine(
-    isAddress,
-    'must be http:// or https:// with a host and a port, and nothing after it, as in https://vault.example.com:8200',
-  );
-
-const auth = z
+const key = z
   .strictObject({
-    tokenFile: absolutePath.optional(),
-    appRole: z
-      .strictObject({ roleIdFile: absolutePath, secretIdFile: absolutePath, mount: mount.default('approle') })
-      .optional(),
+    name,
+    socket: absolutePath.refine(
+      fitsSocketPath,
+      'is too long for a unix socket: shorten the path to 90 bytes or so',
+    ),
+    ...keyServiceFields,
   })
-  .transform(({ tokenFile, appRole }, context): VaultAuth => {
-    if (tokenFile !== undefined && appRole === undefined) return { type: 'token-file', tokenFile };
-    if (tokenFile === undefined && appRole !== undefined) return { type: 'approle', ...appRole };
-    context.addIssue({ code: 'custom', message: 'must have either tokenFile or appRole' });
-    return z.NEVER;
+  .superRefine((entry, context) => {
+    const message = numberProblem(entry);
+    if (message !== undefined) context.addIssue({ code: 'custom', message });
   });
-
-const vaultTransit = z.strictObject({
-  service: name,
-  address,
-  mount: mount.default('transit'),
-  key: name,
-  auth,
-  caFile: absolutePath.optional(),
-  namespace: z.string().min(1, 'must not be empty; leave it out for the root namespace').optional(),
-});
-
-const key = z.strictObject({
-  name,
-  socket: absolutePath.refine(
-    fitsSocketPath,
-    'is too long for a unix socket: shorten the path to 90 bytes or so',
-  ),
-  vaultTransit,
-});
 
 const schema = z
   .strictObject({
@@ -75,15 +34,12 @@ const schema = z
       const before = keys.slice(0, index);
       if (before.some((other) => other.name === current.name)) report(index, 'name', 'is there twice');
       if (before.some((other) => other.socket === current.socket)) report(index, 'socket', 'is there twice');
-      // Key ids are made of the service's name: two Vaults under one name would share them.
-      if (before.some((other) => sameNameOtherVault(other.vaultTransit, current.vaultTransit))) {
-        report(index, 'vaultTransit', 'has the service of another key, but not its address and namespace');
+      for (const other of before) {
+        const conflict = conflictOf(current, other);
+        if (conflict !== undefined) report(index, conflict.field, conflict.message);
       }
     });
   });
-
-/** A key of a Vault as the file has it, defaults filled in. */
-export type VaultTransitKey = z.infer<typeof vaultTransit>;
 
 /** One key and the socket it is served at. */
 export type PluginKey = z.infer<typeof key>;
@@ -144,21 +100,4 @@ function pathOf(path: readonly PropertyKey[]): string {
 
 function firstLine(text: string): string {
   return text.split('\n')[0] ?? text;
-}
-
-function isAddress(text: string): boolean {
-  if (!URL.canParse(text)) return false;
-  const url = new URL(text);
-  return (
-    (url.protocol === 'http:' || url.protocol === 'https:') &&
-    url.username === '' &&
-    url.password === '' &&
-    url.pathname === '/' &&
-    url.search === '' &&
-    url.hash === ''
-  );
-}
-
-function sameNameOtherVault(a: VaultTransitKey, b: VaultTransitKey): boolean {
-  return a.service === b.service && (a.address !== b.address || a.namespace !== b.namespace);
 }
