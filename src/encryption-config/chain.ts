@@ -1,6 +1,6 @@
 import { canonicalResource, wildcardsOver } from './group-resource.ts';
 import { refOf } from './model.ts';
-import type { ConfigurationEntry, EncryptionConfiguration, ProviderRef, ProviderSummary } from './types.ts';
+import type { EncryptionConfiguration, ProviderRef, ProviderSummary } from './types.ts';
 
 /**
  * The providers that an API server tries for a resource, in its order; the first one writes.
@@ -11,7 +11,7 @@ import type { ConfigurationEntry, EncryptionConfiguration, ProviderRef, Provider
  * @param resource - `secrets`, `widgets.example.com`
  */
 export function providersFor(config: EncryptionConfiguration, resource: string): ProviderSummary[] {
-  const entries = entriesFor(config, resource);
+  const entries = entriesFor(config.entries, (entry) => entry.resources, resource);
   return entries.length === 0 ? [{ type: 'identity' }] : entries.flatMap((entry) => entry.providers);
 }
 
@@ -20,12 +20,17 @@ export function writerOf(config: EncryptionConfiguration, resource: string): Pro
   return refOf(providersFor(config, resource)[0] ?? { type: 'identity' });
 }
 
-function entriesFor(config: EncryptionConfiguration, resource: string): readonly ConfigurationEntry[] {
+/** The entries of a file that apply to a resource; `namesOf` has the resources of one, as written. */
+export function entriesFor<Entry>(
+  entries: readonly Entry[],
+  namesOf: (entry: Entry) => readonly string[],
+  resource: string,
+): readonly Entry[] {
   for (const name of [canonicalResource(resource), ...wildcardsOver(resource)]) {
-    const entries = config.entries.filter((entry) =>
-      entry.resources.some((listed) => canonicalResource(listed) === name),
+    const applying = entries.filter((entry) =>
+      namesOf(entry).some((listed) => canonicalResource(listed) === name),
     );
-    if (entries.length > 0) return entries;
+    if (applying.length > 0) return applying;
   }
   return [];
 }

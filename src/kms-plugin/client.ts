@@ -1,9 +1,7 @@
 import { create } from '@bufbuild/protobuf';
-import { Client, credentials, Metadata, type MethodDefinition, type ServiceError } from '@grpc/grpc-js';
-import { explainCallError } from './client-errors.ts';
-import { socketPathOf } from './endpoint.ts';
+import { PluginConnection } from './connection.ts';
 import { DecryptRequestSchema, EncryptRequestSchema, StatusRequestSchema } from './gen/kms-v2_pb.ts';
-import { keyManagementService, maxMessageBytes } from './service.ts';
+import { keyManagementService } from './service.ts';
 
 /** A plugin's Status: `version` is "v2", `healthz` is "ok" or says why not. Passed on as answered, unchecked. */
 export interface PluginStatus {
@@ -27,28 +25,23 @@ export interface PluginCiphertext {
  * `PluginRefused` (the plugin answered no; the same call will be refused again), `PluginFailed`.
  */
 export class KmsPluginClient {
-  readonly #client: Client;
-  readonly #socket: string;
-  readonly #timeoutMs: number;
+  readonly #connection: PluginConnection;
 
   /**
    * @param endpoint - `unix:///absolute/path`
    * @param options.timeoutMs - deadline of each call in milliseconds; 3,000 (Kubernetes' default) when absent
    */
   constructor(endpoint: string, options: { readonly timeoutMs?: number } = {}) {
-    this.#socket = socketPathOf(endpoint);
-    this.#timeoutMs = options.timeoutMs ?? 3_000;
-    this.#client = new Client(`unix:${this.#socket}`, credentials.createInsecure(), {
-      'grpc.max_receive_message_length': maxMessageBytes,
-      // A plugin that was restarted is met again within a second, not after grpc's default of up to two minutes.
-      'grpc.initial_reconnect_backoff_ms': 100,
-      'grpc.max_reconnect_backoff_ms': 1_000,
-    });
+    this.#connection = new PluginConnection(endpoint, options.timeoutMs ?? 3_000);
   }
 
   /** Asks for version, health and the key id that Encrypt uses now. */
   async status(): Promise<PluginStatus> {
-    const answer = await this.#call('Status', keyManagementService.status, create(StatusRequestSchema));
+    const answer = await this.#connection.call(
+      'Status',
+      keyManagementService.status,
+      create(StatusRequestSchema),
+    );
     return { version: answer.version, healthz: answer.healthz, keyId: answer.keyId };
   }
 
@@ -58,7 +51,7 @@ export class KmsPluginClient {
    * @param uid - names the call in the plugin's log
    */
   async encrypt(plaintext: Buffer, uid: string): Promise<PluginCiphertext> {
-    const answer = await this.#call(
+    const answer = await this.#connection.call(
       'Encrypt',
       keyManagementService.encrypt,
       create(EncryptRequestSchema, { plaintext, uid }),
@@ -80,33 +73,13 @@ export class KmsPluginClient {
       keyId: sealed.keyId,
       annotations: { ...sealed.annotations },
     });
-    return Buffer.from((await this.#call('Decrypt', keyManagementService.decrypt, request)).plaintext);
+    return Buffer.from(
+      (await this.#connection.call('Decrypt', keyManagementService.decrypt, request)).plaintext,
+    );
   }
 
   /** Closes the connection; calls under way fail. */
   close(): void {
-    this.#client.close();
-  }
-
-  async #call<Req, Res>(name: string, method: MethodDefinition<Req, Res>, request: Req): Promise<Res> {
-    try {
-      return await new Promise<Res>((resolve, reject) => {
-        this.#client.makeUnaryRequest(
-          method.path,
-          method.requestSerialize,
-          method.responseDeserialize,
-          request,
-          new Metadata(),
-          { deadline: Date.now() + this.#timeoutMs },
-          (error: ServiceError | null, answer?: Res) => {
-            if (error !== null) reject(error);
-            else if (answer === undefined) reject(new Error('the call ended without an answer'));
-            else resolve(answer);
-          },
-        );
-      });
-    } catch (error) {
-      throw await explainCallError(error, { call: name, socket: this.#socket, timeoutMs: this.#timeoutMs });
-    }
+    this.#connection.close();
   }
 }

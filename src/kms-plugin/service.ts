@@ -9,13 +9,14 @@ import {
   StatusResponseSchema,
 } from './gen/kms-v2_pb.ts';
 
-function unary<Req extends DescMessage, Res extends DescMessage>(
-  name: string,
+/** @param path - `/<package>.<service>/<method>` */
+export function unaryMethod<Req extends DescMessage, Res extends DescMessage>(
+  path: string,
   request: Req,
   response: Res,
 ): MethodDefinition<MessageShape<Req>, MessageShape<Res>> {
   return {
-    path: `/v2.KeyManagementService/${name}`,
+    path,
     requestStream: false,
     responseStream: false,
     requestSerialize: (message) => Buffer.from(toBinary(request, message)),
@@ -27,9 +28,9 @@ function unary<Req extends DescMessage, Res extends DescMessage>(
 
 /** The methods of Kubernetes' KMS v2 plugin protocol, for a grpc-js server or client. */
 export const keyManagementService = {
-  status: unary('Status', StatusRequestSchema, StatusResponseSchema),
-  encrypt: unary('Encrypt', EncryptRequestSchema, EncryptResponseSchema),
-  decrypt: unary('Decrypt', DecryptRequestSchema, DecryptResponseSchema),
+  status: unaryMethod('/v2.KeyManagementService/Status', StatusRequestSchema, StatusResponseSchema),
+  encrypt: unaryMethod('/v2.KeyManagementService/Encrypt', EncryptRequestSchema, EncryptResponseSchema),
+  decrypt: unaryMethod('/v2.KeyManagementService/Decrypt', DecryptRequestSchema, DecryptResponseSchema),
 };
 
 /** What a fit plugin's Status says. */
