@@ -1,6 +1,7 @@
 import { z } from 'zod';
 import { type Logger } from '../telemetry/logger.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
+import { orAborted } from './or-aborted.ts';
 import { readAnswer, VaultApi, VaultRefusal, type VaultConnection } from './vault-api.ts';
 import { formatVaultKeyId, parseVaultKeyId, type VaultKeyId } from './vault-key-id.ts';
 import { VaultSession, type VaultAuth } from './vault-session.ts';
@@ -54,7 +55,7 @@ export class VaultTransitKeyService implements KeyService {
   async current(signal?: AbortSignal): Promise<KeyVersion> {
     if (this.#cached !== undefined && Date.now() < this.#cached.until) return this.#cached.version;
     this.#reading ??= this.#readCurrent().finally(() => (this.#reading = undefined));
-    return await orTimeout(this.#reading, signal);
+    return await orAborted(this.#reading, signal, notInTime);
   }
 
   async encrypt(plaintext: Buffer, version: KeyVersion, signal?: AbortSignal): Promise<Buffer> {
@@ -256,25 +257,11 @@ function isBefore(a: VaultKeyId, b: VaultKeyId): boolean {
   return differs && a.version <= b.version && a.createdAt <= b.createdAt;
 }
 
-async function orTimeout<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-  if (signal === undefined) return await work;
-  const stop = new AbortController();
-  const aborted = new Promise<never>((_, reject) => {
-    const giveUp = () =>
-      reject(
-        new KeyServiceError(
-          'timeout',
-          'TimeoutVault',
-          "Vault did not answer within the caller's deadline",
-          'check that Vault answers, and how long it takes (vault status)',
-        ),
-      );
-    if (signal.aborted) giveUp();
-    else signal.addEventListener('abort', giveUp, { signal: stop.signal });
-  });
-  try {
-    return await Promise.race([work, aborted]);
-  } finally {
-    stop.abort();
-  }
+function notInTime(): KeyServiceError {
+  return new KeyServiceError(
+    'timeout',
+    'TimeoutVault',
+    "Vault did not answer within the caller's deadline",
+    'check that Vault answers, and how long it takes (vault status)',
+  );
 }
