@@ -2,12 +2,14 @@ import type { z } from 'zod';
 import { type KeyService } from '../../keys/key-service.ts';
 import { type Logger } from '../../telemetry/logger.ts';
 import { local } from './local.ts';
+import { pkcs11 } from './pkcs11.ts';
 import { vaultTransit } from './vault-transit.ts';
 
 /** The fields of a key that say who holds it. One kind of key service is one field here, and one file beside this one. */
 export const keyServiceFields = {
   vaultTransit: vaultTransit.schema.optional(),
   local: local.schema.optional(),
+  pkcs11: pkcs11.schema.optional(),
 };
 
 /** Who holds a key: exactly one field is there. */
@@ -29,6 +31,10 @@ export function conflictOf(
     const message = vaultTransit.conflict(settings.vaultTransit, other.vaultTransit);
     if (message !== undefined) return { field: 'vaultTransit', message };
   }
+  if (settings.pkcs11 !== undefined && other.pkcs11 !== undefined) {
+    const message = pkcs11.conflict(settings.pkcs11, other.pkcs11);
+    if (message !== undefined) return { field: 'pkcs11', message };
+  }
   return undefined;
 }
 
@@ -40,5 +46,6 @@ export function conflictOf(
 export async function openKeyService(settings: KeyServiceSettings, log: Logger): Promise<KeyService> {
   if (settings.vaultTransit !== undefined) return await vaultTransit.open(settings.vaultTransit, log);
   if (settings.local !== undefined) return await local.open(settings.local, log);
+  if (settings.pkcs11 !== undefined) return await pkcs11.open(settings.pkcs11, log);
   throw new Error(numberProblem(settings));
 }
