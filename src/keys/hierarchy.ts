@@ -40,7 +40,7 @@ const renewalPauseMs = 5_000;
 interface Sealing {
   readonly version: KeyVersion;
   readonly kek: LocalKek;
-  readonly annotations: Readonly<Record<string, Buffer>>;
+  readonly annotations: KekAnnotations;
   readonly madeAt: number;
   uses: number;
 }
@@ -118,6 +118,22 @@ export class KeyHierarchy implements DekSealer {
       (kek) => kek.open(ciphertext, sealed),
       signal,
     );
+  }
+
+  /**
+   * Has the key service unwrap the KEK that seals: what was sealed opens after a restart, too. One remote call.
+   *
+   * @throws KeyServiceError why not
+   */
+  async prove(signal: AbortSignal): Promise<void> {
+    const sealing = this.#sealing;
+    if (sealing === undefined) throw noKeyYet();
+    const kek = await this.#service.decrypt(
+      sealing.annotations[annotationNames.kek],
+      sealing.version.keyId,
+      signal,
+    );
+    kek.fill(0);
   }
 
   close(): void {

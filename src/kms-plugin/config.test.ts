@@ -50,7 +50,7 @@ describe('a PluginConfiguration', () => {
 
   it('has a key in a file', () => {
     const text = `${valid.slice(0, valid.indexOf('    vaultTransit'))}    local: { service: edge, keyFile: /etc/keyferry/key }`;
-    expect(parsePluginConfiguration(text).keys[0]).toEqual({
+    expect(parsePluginConfiguration(text).keys[0]).toMatchObject({
       name: 'vault',
       socket: '/run/keyferry/vault.sock',
       local: { service: 'edge', keyFile: '/etc/keyferry/key' },

@@ -3,6 +3,7 @@ import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { KeyferryError } from '../errors.ts';
 import { systemErrorCode } from '../keys/system-error.ts';
+import { metricsField, protectionFields, protectionProblem } from './config-protection.ts';
 import { absolutePath, name } from './key-services/fields.ts';
 import { conflictOf, keyServiceFields, numberProblem } from './key-services/key-services.ts';
 import { fitsSocketPath } from './socket.ts';
@@ -15,10 +16,14 @@ const key = z
       'is too long for a unix socket: shorten the path to 90 bytes or so',
     ),
     ...keyServiceFields,
+    ...protectionFields,
   })
   .superRefine((entry, context) => {
     const message = numberProblem(entry);
     if (message !== undefined) context.addIssue({ code: 'custom', message });
+    const problem = protectionProblem(entry);
+    if (problem !== undefined)
+      context.addIssue({ code: 'custom', path: [problem.field], message: problem.message });
   });
 
 const schema = z
@@ -26,6 +31,7 @@ const schema = z
     apiVersion: z.literal('keyferry.dev/v1alpha1'),
     kind: z.literal('PluginConfiguration'),
     keys: z.array(key).min(1, 'must hold one key at least'),
+    metrics: metricsField,
   })
   .superRefine(({ keys }, context) => {
     const report = (index: number, field: string, message: string) =>

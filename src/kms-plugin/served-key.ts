@@ -1,6 +1,7 @@
+import { randomBytes } from 'node:crypto';
 import { DirectSealer, type DekSealer } from '../keys/dek-sealer.ts';
 import { KeyHierarchy, type KekEscrow, type LocalKekOptions } from '../keys/hierarchy.ts';
-import { type KeyService } from '../keys/key-service.ts';
+import { KeyServiceError, type KeyService } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { KeyState } from './key-state.ts';
 
@@ -13,6 +14,9 @@ export interface KeyProtection {
   readonly now?: () => number;
 }
 
+/** How long it counts that the key service unwrapped the KEK that seals. */
+const provenMs = 60_000;
+
 /** A key as it is served: its state, and how it seals. */
 export class ServedKey {
   readonly sealer: DekSealer;
@@ -20,10 +24,40 @@ export class ServedKey {
   /** What seals, when it is a local KEK. */
   readonly hierarchy: KeyHierarchy | undefined;
 
+  readonly #now: () => number;
+  #provenUntil = 0;
+
   constructor(service: KeyService, log: Logger, { localKek, escrow, now = Date.now }: KeyProtection = {}) {
+    this.#now = now;
     this.hierarchy = localKek && new KeyHierarchy(service, localKek, log, { escrow, now });
     this.sealer = this.hierarchy ?? new DirectSealer(service);
     this.state = new KeyState(service, this.sealer, log, { graceMs: localKek?.outageGraceMs ?? 0, now });
+  }
+
+  /**
+   * Seals 32 random bytes and opens them; under a local KEK, the key service has to unwrap that too, unless it did within the
+   * minute, or is away and the plugin goes on without it.
+   *
+   * @returns why it can't; `undefined` when it can
+   */
+  async roundTrip(signal: AbortSignal): Promise<string | undefined> {
+    await this.state.health(signal);
+    const dek = randomBytes(32);
+    try {
+      const opened = await this.sealer.open(await this.state.seal(dek, signal), signal);
+      if (!opened.equals(dek)) return 'it opened other bytes than it sealed';
+      if (this.state.report().state === 'ok') await this.#prove(signal);
+      return undefined;
+    } catch (error) {
+      if (error instanceof KeyServiceError) return `${error.message} (${error.remedy})`;
+      throw error;
+    }
+  }
+
+  async #prove(signal: AbortSignal): Promise<void> {
+    if (this.hierarchy === undefined || this.#now() < this.#provenUntil) return;
+    await this.hierarchy.prove(signal);
+    this.#provenUntil = this.#now() + provenMs;
   }
 
   close(): void {

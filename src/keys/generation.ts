@@ -1,0 +1,29 @@
+import { type KeyService, type KeyVersion } from './key-service.ts';
+
+const suffix = /;generation=[1-9][0-9]*$/;
+
+/**
+ * A key service whose key ids carry a generation, for keys that came back after they were left: a plugin keeps no state, and
+ * nothing else tells A from A after B. What an earlier generation sealed opens, for the key is the same.
+ *
+ * @param generation - from the plugin's configuration, the same on every node; 1, the first, leaves the key ids as they are
+ */
+export function withGeneration(service: KeyService, generation: number): KeyService {
+  const inner = ({ keyId, description }: KeyVersion): KeyVersion => ({
+    keyId: keyId.replace(suffix, ''),
+    description,
+  });
+  return {
+    current: async (signal) => {
+      const version = await service.current(signal);
+      if (generation === 1) return version;
+      return {
+        keyId: `${version.keyId};generation=${generation}`,
+        description: `${version.description}, generation ${generation}`,
+      };
+    },
+    encrypt: (plaintext, version, signal) => service.encrypt(plaintext, inner(version), signal),
+    decrypt: (ciphertext, keyId, signal) => service.decrypt(ciphertext, keyId.replace(suffix, ''), signal),
+    close: () => service.close(),
+  };
+}
