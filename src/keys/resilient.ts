@@ -62,7 +62,7 @@ export class ResilientKeyService implements KeyService {
       retry(passing, {
         maxAttempts: retries,
         backoff: new ExponentialBackoff({ initialDelay: retryDelayMs, maxDelay: 10 * retryDelayMs }),
-      }),
+      }).dangerouslyUnref(),
       this.#breaker,
     );
     this.#breaker.onBreak(() => {
