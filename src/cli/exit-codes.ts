@@ -5,7 +5,7 @@ export const ExitCode = {
   no: 1,
   /** Wrong arguments. */
   usage: 64,
-  /** A document (spec, EncryptionConfiguration) is invalid. */
+  /** A document (spec, EncryptionConfiguration) or the input is invalid. */
   invalidInput: 65,
   /** Temporal, the cluster, or a file could not be reached. */
   unavailable: 69,

@@ -6,6 +6,8 @@ import { censusCommand } from './commands/census.ts';
 import { demoCommand } from './commands/demo.ts';
 import { schemaCommand, validateCommand } from './commands/documents.ts';
 import { encryptionConfigCommand } from './commands/encryption-config.ts';
+import { envelopeCommand } from './commands/envelope.ts';
+import { inspectCommand } from './commands/inspect.ts';
 import { labCommand } from './commands/lab.ts';
 import { messageCommands } from './commands/messages.ts';
 import { planCommand } from './commands/plan.ts';
@@ -26,7 +28,7 @@ Exit codes:
   0   done, or yes
   1   answered, and the answer is no (a check failed, objects are left)
   64  wrong arguments
-  65  an invalid document (spec, EncryptionConfiguration)
+  65  an invalid document (spec, EncryptionConfiguration) or input
   69  Temporal, the cluster or a file could not be reached
   70  a defect in keyferry
   77  refused: a gate is closed, or the cluster is being migrated already`,
@@ -52,6 +54,8 @@ for (const command of [
 ]) {
   program.addCommand(command);
 }
+program.commandsGroup('Values at rest:');
+for (const command of [inspectCommand(), envelopeCommand()]) program.addCommand(command);
 program.commandsGroup('Processes:');
 for (const command of [workerCommand(), agentCommand(), pluginCommand()]) program.addCommand(command);
 program.commandsGroup('Trying it out:');

@@ -49,7 +49,8 @@ export function reportError(error: unknown, json: boolean): ExitCode {
 
 function exitCodeOf(error: KeyferryError): ExitCode {
   if (error.code.startsWith('Usage')) return ExitCode.usage;
-  if (/^(Spec|EncryptionConfiguration|PluginConfiguration)/.test(error.code)) return ExitCode.invalidInput;
+  if (/^(Spec|EncryptionConfiguration|PluginConfiguration|Input)/.test(error.code))
+    return ExitCode.invalidInput;
   if (/^(Refused|AlreadyRunning)/.test(error.code)) return ExitCode.refused;
   if (/^(Unavailable|Unreachable|NotFound|Timeout|File)/.test(error.code)) return ExitCode.unavailable;
   return ExitCode.no;
