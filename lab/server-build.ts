@@ -31,21 +31,32 @@ export async function buildServer(
   signal?: AbortSignal,
 ): Promise<void> {
   await requireGo(server);
+  await buildOnce(server.name, target, say, () => build(server, target, say, signal), signal);
+}
+
+/** Builds what isn't there yet, one process at a time: others wait for it. `build` makes the target whole, or not at all. */
+export async function buildOnce(
+  name: string,
+  target: string,
+  say: (line: string) => void,
+  build: () => Promise<void>,
+  signal?: AbortSignal,
+): Promise<void> {
   mkdirSync(dirname(target), { recursive: true });
   const lock = `${target}.lock`;
   let waiting = false;
   await waitFor(
-    { what: `another process to build ${server.name}`, timeoutMs: BUILD_WITHIN_MS, intervalMs: 500, signal },
+    { what: `another process to build ${name}`, timeoutMs: BUILD_WITHIN_MS, intervalMs: 500, signal },
     () => {
       if (existsSync(target) || takeLock(lock)) return Promise.resolve(true);
-      if (!waiting) say(`${server.name}: another process builds it; waiting`);
+      if (!waiting) say(`${name}: another process builds it; waiting`);
       waiting = true;
       return Promise.resolve(false);
     },
   );
   if (existsSync(target)) return;
   try {
-    await build(server, target, say, signal);
+    await build();
   } finally {
     rmSync(lock, { force: true });
   }

@@ -58,7 +58,8 @@ export interface KeyServiceContract {
  * not be a changed byte.
  */
 const seed = Buffer.from('33 bytes of a seed nobody may see');
-const faultsMs = 60_000;
+/** A slow machine, and a service of which a thousand calls are asked. */
+const faultsMs = 120_000;
 
 /** What a service remembers of its key is a minute older from now on, until mocks are restored. */
 export function letAMinutePass(): void {

@@ -1,6 +1,6 @@
 import { type Logger } from '../telemetry/logger.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
-import { orAborted } from './or-aborted.ts';
+import { withinDeadline } from './deadline.ts';
 import { givenUp, Pkcs11Pool, type Pkcs11PoolOptions } from './pkcs11-pool.ts';
 
 /** A little under the minute at which API servers ask for Status: see vault-transit.ts. */
@@ -31,7 +31,7 @@ export class Pkcs11KeyService implements KeyService {
     this.#pool.assertOpen();
     if (this.#cached !== undefined && Date.now() < this.#cached.until) return this.#cached.version;
     this.#reading ??= this.#readCurrent().finally(() => (this.#reading = undefined));
-    return await orAborted(this.#reading, signal, givenUp);
+    return await withinDeadline(this.#reading, signal, givenUp);
   }
 
   async encrypt(plaintext: Buffer, version: KeyVersion, signal?: AbortSignal): Promise<Buffer> {

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import NodeVault from 'node-vault';
 import { type ZodType } from 'zod';
+import { withinDeadline } from './deadline.ts';
 import { KeyServiceError } from './key-service.ts';
 import { systemErrorCode } from './system-error.ts';
 
@@ -74,7 +75,7 @@ export class VaultApi {
   async request(request: VaultRequest): Promise<unknown> {
     const { signal } = request;
     for (let attempt = 1; ; attempt++) {
-      if (signal?.aborted === true) throw this.#givenUp();
+      if (signal?.aborted === true) throw this.givenUp();
       const outcome = await this.#attempt(request);
       if ('answer' in outcome) return outcome.answer;
       if (attempt === attempts) throw this.#unavailable(outcome.failed);
@@ -84,7 +85,8 @@ export class VaultApi {
 
   async #attempt(request: VaultRequest): Promise<{ answer: unknown } | { failed: string }> {
     try {
-      return { answer: await this.#orAborted(this.#send(request), request.signal) };
+      // node-vault can't be aborted: the request is left to its own timeout, and its outcome to nobody.
+      return { answer: await withinDeadline(this.#send(request), request.signal, () => this.givenUp()) };
     } catch (error) {
       if (error instanceof KeyServiceError) throw error;
       const response = responseOf(error);
@@ -107,29 +109,16 @@ export class VaultApi {
     return answer;
   }
 
-  /** node-vault can't be aborted: the request is left to its own timeout, and its outcome to nobody. */
-  async #orAborted<T>(work: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
-    if (signal === undefined) return await work;
-    const stop = new AbortController();
-    const aborted = new Promise<never>((_, reject) => {
-      signal.addEventListener('abort', () => reject(this.#givenUp()), { signal: stop.signal });
-    });
-    try {
-      return await Promise.race([work, aborted]);
-    } finally {
-      stop.abort();
-    }
-  }
-
   async #pause(ms: number, signal: AbortSignal | undefined): Promise<void> {
     try {
       await sleep(ms * (0.5 + Math.random()), undefined, signal === undefined ? {} : { signal });
     } catch {
-      throw this.#givenUp();
+      throw this.givenUp();
     }
   }
 
-  #givenUp(): KeyServiceError {
+  /** The error of a call whose signal was aborted. */
+  givenUp(): KeyServiceError {
     return new KeyServiceError(
       'timeout',
       'TimeoutVault',

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type Logger } from '../telemetry/logger.ts';
+import { CurrentVersion } from './current-version.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
-import { orAborted } from './or-aborted.ts';
 import { readAnswer, VaultApi, VaultRefusal, type VaultConnection } from './vault-api.ts';
 import { formatVaultKeyId, parseVaultKeyId, type VaultKeyId } from './vault-key-id.ts';
 import { VaultSession, type VaultAuth } from './vault-session.ts';
@@ -31,31 +31,27 @@ const decryptAnswer = z.object({ data: z.object({ plaintext: z.string() }) });
 type KeyData = z.infer<typeof keyAnswer>['data'];
 
 /**
- * A little under the minute at which API servers ask for Status: a cache of a full minute would still be good at every
- * second poll, and a rotated key be noticed after two.
- */
-const cacheMs = 59_000;
-
-/**
  * Vault's transit engine as a key service. What it encrypts is Vault's own `vault:v<version>:…`, so that
  * `vault write transit/decrypt/…` opens it too.
  */
 export class VaultTransitKeyService implements KeyService {
   readonly #options: VaultTransitOptions;
   readonly #session: VaultSession;
-  #cached: { readonly version: KeyVersion; readonly until: number } | undefined;
-  #reading: Promise<KeyVersion> | undefined;
+  readonly #current: CurrentVersion;
   #newest: VaultKeyId | undefined;
 
   constructor(options: VaultTransitOptions, log: Logger) {
     this.#options = options;
-    this.#session = new VaultSession(new VaultApi(options), options.auth, log);
+    const api = new VaultApi(options);
+    this.#session = new VaultSession(api, options.auth, log);
+    this.#current = new CurrentVersion(
+      () => this.#readCurrent(),
+      () => api.givenUp(),
+    );
   }
 
   async current(signal?: AbortSignal): Promise<KeyVersion> {
-    if (this.#cached !== undefined && Date.now() < this.#cached.until) return this.#cached.version;
-    this.#reading ??= this.#readCurrent().finally(() => (this.#reading = undefined));
-    return await orAborted(this.#reading, signal, notInTime);
+    return await this.#current.get(signal);
   }
 
   async encrypt(plaintext: Buffer, version: KeyVersion, signal?: AbortSignal): Promise<Buffer> {
@@ -65,7 +61,7 @@ export class VaultTransitKeyService implements KeyService {
     // of the old one. Read after encrypting, the creation time says whose version this was.
     const data = await this.#readKey(signal);
     if (data.keys[id.version] !== id.createdAt) {
-      this.#cached = undefined;
+      this.#current.forget();
       throw this.#gone(`version ${id.version} of ${this.#name} was made anew: it is another key now`);
     }
     return Buffer.from(ciphertext);
@@ -84,7 +80,7 @@ export class VaultTransitKeyService implements KeyService {
       // Encrypting with a key that isn't there needs "create", hence a 403: reading the key says which it is.
       if (error instanceof KeyServiceError && error.kind === 'denied') await this.#readKey(signal);
       if (!(error instanceof VaultRefusal)) throw error;
-      this.#cached = undefined;
+      this.#current.forget();
       if (error.reason.includes('version')) throw this.#gone(`${this.#name}: ${error.reason}`);
       throw this.#refused('encrypt', error);
     }
@@ -121,6 +117,7 @@ export class VaultTransitKeyService implements KeyService {
   }
 
   async close(): Promise<void> {
+    this.#current.forget();
     await this.#session.close();
   }
 
@@ -129,7 +126,6 @@ export class VaultTransitKeyService implements KeyService {
   }
 
   async #readCurrent(): Promise<KeyVersion> {
-    const asked = Date.now();
     const data = await this.#readKey(undefined);
     const { service, mount, key } = this.#options;
     const createdAt = data.keys[data.latest_version];
@@ -152,12 +148,10 @@ export class VaultTransitKeyService implements KeyService {
       );
     }
     this.#newest = id;
-    const version = {
+    return {
       keyId: formatVaultKeyId(id),
       description: `version ${id.version} of ${this.#name}, made ${new Date(createdAt * 1000).toISOString()}`,
     };
-    this.#cached = { version, until: asked + cacheMs };
-    return version;
   }
 
   async #readKey(signal: AbortSignal | undefined): Promise<KeyData> {
@@ -169,7 +163,7 @@ export class VaultTransitKeyService implements KeyService {
       return readAnswer(keyAnswer, answer).data;
     } catch (error) {
       if (!(error instanceof VaultRefusal)) throw error;
-      this.#cached = undefined;
+      this.#current.forget();
       throw error.statusCode === 404 ? this.#notFound() : this.#refused('keys', error);
     }
   }
@@ -255,13 +249,4 @@ function wrongKey(message: string): KeyServiceError {
 function isBefore(a: VaultKeyId, b: VaultKeyId): boolean {
   const differs = a.version !== b.version || a.createdAt !== b.createdAt;
   return differs && a.version <= b.version && a.createdAt <= b.createdAt;
-}
-
-function notInTime(): KeyServiceError {
-  return new KeyServiceError(
-    'timeout',
-    'TimeoutVault',
-    "Vault did not answer within the caller's deadline",
-    'check that Vault answers, and how long it takes (vault status)',
-  );
 }
