@@ -1,4 +1,5 @@
 // Finds or builds the real servers before the tests that need them: no test waits minutes for a compiler.
+import { findMinistack } from '../lab/ministack.ts';
 import { findServer } from '../lab/servers.ts';
 import { findSoftHsm } from '../lab/soft-hsm.ts';
 
@@ -6,3 +7,4 @@ for (const name of ['etcd', 'kube-apiserver', 'temporal', 'vault'] as const) {
   await findServer(name, console.log);
 }
 await findSoftHsm(console.log);
+await findMinistack(console.log);

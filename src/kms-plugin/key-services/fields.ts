@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import { z } from 'zod';
 
 /** The absolute path of a file. */
@@ -27,4 +28,12 @@ function isAddress(text: string): boolean {
     url.search === '' &&
     url.hash === ''
   );
+}
+
+/** Whether what is sent to an address can be read on its way: http, and not to this machine. */
+export function travelsInTheClear(address: string): boolean {
+  const { protocol, hostname } = new URL(address);
+  const loopback =
+    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));
+  return protocol === 'http:' && !loopback;
 }

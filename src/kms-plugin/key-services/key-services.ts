@@ -1,6 +1,7 @@
 import type { z } from 'zod';
 import { type KeyService } from '../../keys/key-service.ts';
 import { type Logger } from '../../telemetry/logger.ts';
+import { awsKms } from './aws-kms.ts';
 import { local } from './local.ts';
 import { pkcs11 } from './pkcs11.ts';
 import { vaultTransit } from './vault-transit.ts';
@@ -8,6 +9,7 @@ import { vaultTransit } from './vault-transit.ts';
 /** The fields of a key that say who holds it. One kind of key service is one field here, and one file beside this one. */
 export const keyServiceFields = {
   vaultTransit: vaultTransit.schema.optional(),
+  awsKms: awsKms.schema.optional(),
   local: local.schema.optional(),
   pkcs11: pkcs11.schema.optional(),
 };
@@ -45,6 +47,7 @@ export function conflictOf(
  */
 export async function openKeyService(settings: KeyServiceSettings, log: Logger): Promise<KeyService> {
   if (settings.vaultTransit !== undefined) return await vaultTransit.open(settings.vaultTransit, log);
+  if (settings.awsKms !== undefined) return await awsKms.open(settings.awsKms, log);
   if (settings.local !== undefined) return await local.open(settings.local, log);
   if (settings.pkcs11 !== undefined) return await pkcs11.open(settings.pkcs11, log);
   throw new Error(numberProblem(settings));

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
-import { isIP } from 'node:net';
 import { z } from 'zod';
 import { KeyferryError } from '../../errors.ts';
 import { type VaultAuth } from '../../keys/vault-session.ts';
 import { VaultTransitKeyService } from '../../keys/vault-transit.ts';
-import { absolutePath, address, name } from './fields.ts';
+import { absolutePath, address, name, travelsInTheClear } from './fields.ts';
 import { keyServiceType } from './key-service-type.ts';
 
 const mount = z
@@ -69,13 +68,6 @@ export const vaultTransit = keyServiceType({
       ? 'has the service of another key, but not its address and namespace'
       : undefined,
 });
-
-function travelsInTheClear(address: string): boolean {
-  const { protocol, hostname } = new URL(address);
-  const loopback =
-    hostname === 'localhost' || hostname === '[::1]' || (isIP(hostname) === 4 && hostname.startsWith('127.'));
-  return protocol === 'http:' && !loopback;
-}
 
 async function readCa(file: string): Promise<string> {
   const text = await readFile(file, 'utf8').catch(() => '');
