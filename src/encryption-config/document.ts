@@ -1,4 +1,5 @@
-import { LineCounter, parseAllDocuments, visit, type Document, type ErrorCode } from 'yaml';
+import { LineCounter, parseAllDocuments, visit, type Document, type ErrorCode, type ScalarTag } from 'yaml';
+import { decodeBase64 } from './go-syntax.ts';
 import { ProblemList } from './problems.ts';
 
 /** The text as kube-apiserver reads it: one document, with what is wrong with the text itself. */
@@ -23,9 +24,17 @@ const syntaxMessages = {
 
 /**
  * Kubernetes reads YAML 1.1 as Go's yaml.v2 does: `yes` and `on` are booleans, but dates and sexagesimal numbers stay
- * texts.
+ * texts, and what is tagged as binary is the text that its base64 stands for.
  */
 const notInGo = new Set(['tag:yaml.org,2002:timestamp', 'tag:yaml.org,2002:binary']);
+const binaryAsText: ScalarTag = {
+  tag: 'tag:yaml.org,2002:binary',
+  resolve: (text, onError) => {
+    const bytes = decodeBase64(text);
+    if (bytes === undefined) onError('not base64');
+    return bytes?.toString('utf8') ?? '';
+  },
+};
 
 export function loadDocument(text: string): LoadedDocument {
   const lines = new LineCounter();
@@ -35,11 +44,13 @@ export function loadDocument(text: string): LoadedDocument {
     prettyErrors: false,
     keepSourceTokens: true,
     logLevel: 'silent',
-    customTags: (tags) =>
-      tags.filter(
+    customTags: (tags) => [
+      ...tags.filter(
         (tag) =>
           typeof tag === 'string' || (!notInGo.has(tag.tag) && !('format' in tag && tag.format === 'TIME')),
       ),
+      binaryAsText,
+    ],
   });
   const problems = new ProblemList(lines);
   const document = Array.isArray(parsed) ? parsed[0] : undefined;

@@ -35,7 +35,7 @@ const defaultTimeout = '3s';
 /**
  * What an API server with this file reads and writes a resource with. Keys go from the file into the chain, and nowhere else.
  *
- * kms v1 entries are taken as of servers that have the feature gate: whether they may still be loaded is another question
+ * kms v1 entries are taken as of servers that have the feature gate and restart: whether they may still be loaded is another question
  * than whether values open.
  *
  * @param text - of an EncryptionConfiguration
@@ -44,7 +44,7 @@ const defaultTimeout = '3s';
  */
 export function chainFor(text: string, resource: string, connect: KmsConnector): EnvelopeChain {
   const entries = entriesFor(
-    parseModel(text, { kmsV1: true }).entries,
+    parseModel(text, { kmsV1: true, reload: false }).entries,
     (entry) => entry.resources.map(({ value }) => value),
     resource,
   );
@@ -60,7 +60,7 @@ export function chainFor(text: string, resource: string, connect: KmsConnector):
  * @throws KeyferryError `RefusedKmsV1Writer`; InvalidEncryptionConfigurationError
  */
 export function refuseKmsV1Writer(text: string, resource: string): void {
-  const [writer] = providersFor(configurationOf(parseModel(text, { kmsV1: true })), resource);
+  const [writer] = providersFor(configurationOf(parseModel(text, { kmsV1: true, reload: false })), resource);
   if (writer?.type !== 'kms' || writer.apiVersion !== 'v1') return;
   throw new KeyferryError(
     'RefusedKmsV1Writer',

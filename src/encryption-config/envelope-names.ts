@@ -7,7 +7,7 @@ import { parseEncryptionConfiguration } from './parse.ts';
  * @throws InvalidEncryptionConfigurationError
  */
 export function configuredNames(text: string): ConfiguredName[] {
-  const { entries } = parseEncryptionConfiguration(text, { kmsV1: true });
+  const { entries } = parseEncryptionConfiguration(text, { kmsV1: true, reload: false });
   return entries.flatMap(({ providers }) =>
     providers.flatMap((provider): ConfiguredName[] => {
       switch (provider.type) {

@@ -1,5 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseEncryptionConfiguration, validateEncryptionConfiguration } from './index.ts';
+import {
+  parseEncryptionConfiguration,
+  validateEncryptionConfiguration,
+  type ValidationOptions,
+} from './index.ts';
 
 const key16 = Buffer.alloc(16, 'a').toString('base64');
 const key24 = Buffer.alloc(24, 'b').toString('base64');
@@ -13,9 +17,13 @@ const kms = (fields: string): string => file(entry('[secrets]', `[{kms: {${field
 const local = (type: string, secret: string): string =>
   file(entry('[secrets]', `[{${type}: {keys: [{name: key1, secret: ${secret}}]}}]`));
 
+const key = (name: string): string => `{name: "${name}", secret: ${key32}}`;
+const kmsProvider = (version: string): string =>
+  `[{kms: {apiVersion: ${version}, name: a, endpoint: "unix:///a"}}]`;
+
 /** Problems as `path: message`, errors and warnings apart. */
-function judge(text: string, kmsV1 = false): { errors: string[]; warnings: string[] } {
-  const problems = validateEncryptionConfiguration(text, { kmsV1 });
+function judge(text: string, options: ValidationOptions = {}): { errors: string[]; warnings: string[] } {
+  const problems = validateEncryptionConfiguration(text, options);
   const of = (severity: string): string[] =>
     problems
       .filter((problem) => problem.severity === severity)
@@ -45,6 +53,23 @@ describe('a file that kube-apiserver takes', () => {
     ['an abstract socket', kms('apiVersion: v2, name: vault, endpoint: "unix:///@vault"')],
     ['the older kind', `apiVersion: v1\nkind: EncryptionConfig\nresources:\n${entry('[secrets]')}`],
     ['a date as a name, which Go reads as a text', file(entry('[2020-01-01]'))],
+    ['a resource tagged as binary, which is its base64', file(entry('[!!binary c2VjcmV0cw==]'))],
+    [
+      'a wildcard of a group after one of its resources',
+      file(entry('[deployments.apps]'), entry('["*.apps"]')),
+    ],
+    ['everything but the core group, in one list', file(entry('["*.apps", "*.batch", "*.example.com"]'))],
+    ['one kms source for several resources', file(entry('[secrets, configmaps]', kmsProvider('v2')))],
+    [
+      'several keys in one provider',
+      file(entry('[secrets]', `[{aescbc: {keys: [${key('a')}, ${key('b')}]}}]`)),
+    ],
+    [
+      'a provider twice',
+      file(entry('[secrets]', `[{aescbc: {keys: [${key('b')}]}}, {aescbc: {keys: [${key('a')}]}}]`)),
+    ],
+    ['names of local keys with a colon', file(entry('[secrets]', `[{secretbox: {keys: [${key('a:b')}]}}]`))],
+    ['identity first', file(entry('[secrets]', `[{identity: {}}, {aesgcm: {keys: [${key('a')}]}}]`))],
     ['carriage returns', file(entry('[secrets]')).replaceAll('\n', '\r\n')],
     [
       'aliases',
@@ -62,7 +87,9 @@ describe('a file that kube-apiserver takes', () => {
   });
 
   it('kms v1, where the servers have the gate', () => {
-    expect(judge(kms('name: "a:b", endpoint: "unix:///a", cachesize: -1'), true).errors).toEqual([]);
+    expect(judge(kms('name: "a:b", endpoint: "unix:///a", cachesize: -1'), { kmsV1: true }).errors).toEqual(
+      [],
+    );
   });
 });
 
@@ -232,6 +259,42 @@ describe('a file that kube-apiserver refuses', () => {
       file(entry('[*.apps]')),
       ': not valid YAML: what begins with * is an alias',
     ],
+    ['what is tagged as binary, and is not', file(entry('[!!binary "?"]')), ': not valid YAML'],
+    [
+      'a resource after everything',
+      file(entry('["*.*"]'), entry('[secrets]')),
+      'resources[1].resources[0]: "secrets" is masked by "*.*"',
+    ],
+    [
+      'a wildcard after everything',
+      file(entry('["*.*"]'), entry('["*.apps"]')),
+      'resources[1].resources[0]: "*.apps" is masked by "*.*"',
+    ],
+    [
+      'a wildcard and everything in a list',
+      file(entry('["*.apps", "*.*"]')),
+      'resources[0].resources[0]: "*.apps" and "*.*" overlap',
+    ],
+    [
+      'a provider without keys',
+      file(entry('[secrets]', '[{aescbc: {keys: []}}]')),
+      'resources[0].providers[0].aescbc.keys: aescbc has no keys',
+    ],
+    [
+      'a key without a name',
+      file(entry('[secrets]', `[{aescbc: {keys: [{secret: ${key32}}]}}]`)),
+      'resources[0].providers[0].aescbc.keys[0].name: this key has no name',
+    ],
+    [
+      'a key without a secret',
+      file(entry('[secrets]', '[{aescbc: {keys: [{name: a}]}}]')),
+      'resources[0].providers[0].aescbc.keys[0].secret: this key has no secret',
+    ],
+    [
+      'no kms name',
+      kms('apiVersion: v2, endpoint: "unix:///a"'),
+      'resources[0].providers[0].kms.name: this kms provider has no name',
+    ],
     ['a tab before a comment', `${file(entry('[secrets]'))}\t# note\n`, ': not valid YAML: a tab is used'],
     ['broken JSON', '{"apiVersion": x}', ': a file that begins with { is read as JSON'],
   ])('%s', (_, text, problem) => expect(judge(text).errors).toContainEqual(expect.stringContaining(problem)));
@@ -241,6 +304,22 @@ describe('a file that kube-apiserver refuses', () => {
     expect(judge(file(entry('[secrets]', provider), entry('[pods]', provider))).errors).toEqual([
       'resources[1].providers[0].kms.name: the kms name "a" stands at resources[0].providers[0].kms.name already; names are unique over all entries of the file',
     ]);
+  });
+
+  describe('two kms entries of one name', () => {
+    const pair = (first: string, second: string): string =>
+      file(entry('[secrets]', kmsProvider(first)), entry('[pods]', kmsProvider(second)));
+    it.each([
+      ['v1', 'v1', true, false],
+      ['v2', 'v1', true, false],
+      ['v1', 'v2', true, true],
+      ['v2', 'v2', true, true],
+    ])('%s and %s: with reload refused (%s), without (%s)', (first, second, reloading, restarting) => {
+      const text = pair(first, second);
+      const refusedWith = (reload: boolean) => judge(text, { kmsV1: true, reload }).errors.length > 0;
+      expect([refusedWith(true), refusedWith(false)]).toEqual([reloading, restarting]);
+      expect(judge(text, { kmsV1: true, reload: false }).warnings).toHaveLength(restarting ? 0 : 1);
+    });
   });
 
   it('says line and column', () => {

@@ -10,6 +10,11 @@ import type { EncryptionConfiguration, Problem } from './types.ts';
 export interface ValidationOptions {
   /** Whether the API servers run with `--feature-gates=KMSv1=true`, off by default since 1.29. */
   readonly kmsV1?: boolean;
+  /**
+   * Whether the API servers take up a changed file by themselves (`--encryption-provider-config-automatic-reload`): then the names
+   * of kms v1 entries have to be unique as well. True when absent.
+   */
+  readonly reload?: boolean;
 }
 
 /** A file that kube-apiserver would refuse; `problems` has all that is wrong with it. */
@@ -35,8 +40,7 @@ function describe({ line, column, path, message }: Problem): string {
 }
 
 /**
- * Everything that kube-apiserver would refuse in a file (as one that reloads it automatically does), and what it would
- * take otherwise than it looks. Holds no key material.
+ * Everything that kube-apiserver would refuse in a file, and what it would take otherwise than it looks. Holds no key material.
  *
  * @param text - YAML or JSON, as it lies in the file
  */
@@ -89,7 +93,12 @@ function inspect(
   const kmsNames = new Map<string, string>();
   for (const entry of model.entries) {
     checkResources(entry, problems);
-    checkProviders(entry, kmsNames, { kmsV1: options.kmsV1 ?? false }, problems);
+    checkProviders(
+      entry,
+      kmsNames,
+      { kmsV1: options.kmsV1 ?? false, reload: options.reload ?? true },
+      problems,
+    );
   }
   checkMasking(model, problems);
   return { model, problems };

@@ -13,6 +13,8 @@ const keySizes: Record<LocalProviderType, readonly number[]> = {
 export interface ProviderRuleOptions {
   /** Whether the API servers run with the feature gate KMSv1. */
   readonly kmsV1: boolean;
+  /** Whether the API servers take up a changed file by themselves. */
+  readonly reload: boolean;
 }
 
 /** Checks an entry's providers; `kmsNames` (name → where it stands) runs through all entries of the file. */
@@ -104,7 +106,7 @@ function checkKms(
   problems: ProblemList,
 ): void {
   checkKmsVersion(kms, path, options, problems);
-  checkKmsName(kms, kmsNames, problems);
+  checkKmsName(kms, kmsNames, options, problems);
   checkTimeout(kms, problems);
   checkEndpoint(kms, problems);
   const { cacheSize } = kms;
@@ -150,7 +152,12 @@ function checkKmsVersion(
   }
 }
 
-function checkKmsName(kms: KmsModel, kmsNames: ReadonlyMap<string, string>, problems: ProblemList): void {
+function checkKmsName(
+  kms: KmsModel,
+  kmsNames: ReadonlyMap<string, string>,
+  options: ProviderRuleOptions,
+  problems: ProblemList,
+): void {
   const { value, at, path, broken } = kms.name;
   if (broken) return;
   if (value === '') {
@@ -167,14 +174,14 @@ function checkKmsName(kms: KmsModel, kmsNames: ReadonlyMap<string, string>, prob
     problems.error(path, at, message, 'Choose a name without ":".');
   }
   const first = kmsNames.get(value);
-  if (first !== undefined) {
+  if (first === undefined) return;
+  const remedy = 'List the resources in one entry, or give one of the two another name.';
+  if (options.reload || !isV1(kms)) {
     const message = `the kms name ${shown(value)} stands at ${first} already; names are unique over all entries of the file`;
-    problems.error(
-      path,
-      at,
-      message,
-      'List the resources in one entry, or give one of the two another name.',
-    );
+    problems.error(path, at, message, remedy);
+  } else {
+    const message = `the kms name ${shown(value)} stands at ${first} already, which kube-apiserver refuses once it reloads the file by itself`;
+    problems.warning(path, at, message, remedy);
   }
 }
 

@@ -9,6 +9,7 @@ import { print } from '../output.ts';
 
 interface ValidateOptions {
   readonly kmsV1?: true;
+  readonly reload: boolean;
   readonly json?: true;
 }
 
@@ -22,10 +23,14 @@ export function encryptionConfigCommand(): Command {
     .description('Tells what kube-apiserver would say of a file, and where.')
     .argument('<file>', 'an EncryptionConfiguration, in YAML or JSON')
     .option('--kms-v1', 'the API servers run with --feature-gates=KMSv1=true')
+    .option('--no-reload', 'the API servers are restarted: they do not take up a changed file by themselves')
     .option('--json', 'one JSON document')
     .action(async (file: string, options: ValidateOptions) => {
       const { text, hash } = await readConfigurationFile(file);
-      const problems = validateEncryptionConfiguration(text, { kmsV1: options.kmsV1 ?? false });
+      const problems = validateEncryptionConfiguration(text, {
+        kmsV1: options.kmsV1 ?? false,
+        reload: options.reload,
+      });
       const valid = problems.every((problem) => problem.severity === 'warning');
       print(options.json ?? false, { file, hash, valid, problems }, () =>
         [
