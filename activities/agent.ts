@@ -24,9 +24,10 @@ import {
 import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
 import { KmsPluginClient } from '../src/kms-plugin/client.ts';
-import { probePlugin } from '../src/kms-plugin/probe.ts';
+import { checkEntries, pluginEntries, timeoutOf, type PluginEntry } from '../src/kms-plugin/entries.ts';
+import { probePlugin, sentences } from '../src/kms-plugin/probe.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
-import type { NodeFindings, Trouble } from '../src/plan/preflight.ts';
+import type { NodeFindings, PluginFindings, Trouble } from '../src/plan/preflight.ts';
 import type {
   ArrangeInput,
   ArrangeResult,
@@ -61,12 +62,13 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         troubles: [],
         canRestart: restartCommand !== undefined,
       };
-      const plugin = input.target.type === 'kms' ? await inspectPlugin(input.target.endpoint) : undefined;
+      let entries: PluginEntry[] = [];
       try {
         const { text, hash } = await readConfigurationFile(input.file);
         findings.hash = hash;
         findings.normalizedHash = normalizedHash(text, node);
         const configuration = parseEncryptionConfiguration(text, { kmsV1: true });
+        entries = pluginEntries(configuration);
         findings.providers = input.resources.map((resource) => ({
           resource,
           providers: providersFor(configuration, resource),
@@ -79,7 +81,11 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         findings.troubles.push(troubleOf(error));
       }
       findings.troubles.push(...(await placeTroubles(input.file)));
-      return { ...findings, ...(plugin === undefined ? {} : { plugin }) };
+      const { source, target } = input;
+      const old = entries.find(({ name }) => source.type === 'kms' && name === source.name);
+      if (old !== undefined) findings.sourcePlugin = await inspectPlugin(old);
+      if (target.type === 'kms') findings.plugin = await inspectPlugin(target, entries);
+      return findings;
     },
 
     /**
@@ -214,9 +220,25 @@ function difference(expected: readonly string[], present: string): string {
   return `:\n${cut}\n`;
 }
 
-async function inspectPlugin(endpoint: string): Promise<NonNullable<NodeFindings['plugin']>> {
+/** @param others - entries of the file, which must not stand at the same socket */
+async function inspectPlugin(
+  entry: PluginEntry,
+  others: readonly PluginEntry[] = [],
+): Promise<PluginFindings> {
   try {
-    return await probePlugin(endpoint);
+    const { keyId, latencyMs, checks } = await probePlugin(entry.endpoint, { timeoutMs: timeoutOf(entry) });
+    const apart = await Promise.all(
+      others.filter(({ name }) => name !== entry.name).map((other) => checkEntries([other, entry])),
+    );
+    const all = [...checks, ...apart];
+    const remedy = all.find(({ outcome }) => outcome === 'fail')?.remedy;
+    return {
+      keyId,
+      latencyMs,
+      problems: sentences(all, 'fail'),
+      warnings: sentences(all, 'warn'),
+      ...(remedy === undefined ? {} : { remedy }),
+    };
   } catch (error) {
     return { keyId: '', latencyMs: 0, problems: [messageOf(error)] };
   }

@@ -11,6 +11,7 @@ export {
   replaceConfigurationFile,
   type ConfigurationFile,
 } from './file.ts';
+export { parseGoDuration } from './go-syntax.ts';
 export { hashOf, normalizedHash } from './hash.ts';
 export {
   InvalidEncryptionConfigurationError,

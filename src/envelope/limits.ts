@@ -43,7 +43,7 @@ export function kmsV2LimitProblem(parts: KmsV2Parts): string | undefined {
 }
 
 /** Kubernetes' IsFullyQualifiedDomainName: two DNS labels or more, one trailing dot allowed, 253 bytes at most. */
-function isFullyQualified(name: string): boolean {
+export function isFullyQualified(name: string): boolean {
   const domain = name.endsWith('.') ? name.slice(0, -1) : name;
   const labels = domain.split('.');
   return domain.length <= 253 && labels.length >= 2 && labels.every((label) => dnsLabel.test(label));

@@ -63,7 +63,7 @@ describe('a plugin', () => {
   it('is fit by the probe: v2, ok, one key id, the same bytes back', async () => {
     await start();
     const probe = await probePlugin(`unix://${socket}`);
-    expect(probe).toEqual({ keyId: 'in-memory-test-double/v1', latencyMs: expect.any(Number), problems: [] });
+    expect(probe).toMatchObject({ keyId: 'in-memory-test-double/v1', problems: [], warnings: [] });
   });
 
   it('encrypts under the key id that Status named, until Status names the next one', async () => {

@@ -24,6 +24,18 @@ export interface Trouble {
 /** What was answered to a question that may have no answer. */
 export type Asked<T> = { answer: T } | { trouble: Trouble };
 
+/** What the linter of plugins found, in short. */
+export interface PluginFindings {
+  keyId: string;
+  /** The slowest answer, in milliseconds. */
+  latencyMs: number;
+  /** What failed, in sentences, and what to do about the first. */
+  problems: readonly string[];
+  remedy?: string;
+  /** What is worth a warning; an agent of a version before has none. */
+  warnings?: readonly string[];
+}
+
 /** What the agent of one node found. Holds no key material. */
 export interface NodeFindings {
   node: string;
@@ -38,7 +50,9 @@ export interface NodeFindings {
   /** Why the file can't be read, edited or replaced. */
   troubles: Trouble[];
   /** The target's plugin on this node. */
-  plugin?: { keyId: string; latencyMs: number; problems: readonly string[] };
+  plugin?: PluginFindings;
+  /** The source's, where the file names one; an agent of a version before looks at none. */
+  sourcePlugin?: PluginFindings;
   /** Whether the agent was given a way to restart the API server. */
   canRestart: boolean;
 }
@@ -60,6 +74,7 @@ export function judgeNodes(
     ...found.map(fileCheck),
     sameFile(found),
     ...found.map(pluginCheck),
+    ...found.map(sourcePluginCheck),
     sameKeyId(found),
     ...(takeUp === 'Restart' ? found.map(restartCheck) : []),
   ].filter((check) => check !== undefined);
@@ -151,20 +166,45 @@ function sameFile(nodes: readonly NodeFindings[]): Check | undefined {
   };
 }
 
-function pluginCheck(node: NodeFindings): Check | undefined {
-  if (node.plugin === undefined) return undefined;
-  const name = `target plugin on ${node.node}`;
-  const { problems, keyId, latencyMs } = node.plugin;
-  if (problems.length === 0) {
-    return { name, outcome: 'pass', detail: `round trip in ${Math.round(latencyMs)} ms, key id ${keyId}` };
+function pluginCheck({ node, plugin }: NodeFindings): Check | undefined {
+  if (plugin === undefined) return undefined;
+  const name = `target plugin on ${node}`;
+  const { problems, warnings = [], remedy } = plugin;
+  if (problems.length > 0) {
+    return {
+      name,
+      outcome: 'fail',
+      detail: problems.join('; '),
+      passing: true,
+      remedy: remedy ?? `start the plugin on ${node} and see that its key service answers`,
+    };
   }
+  if (warnings.length > 0) {
+    return { name, outcome: 'warn', detail: warnings.join('; '), remedy: checkByHand(node) };
+  }
+  return { name, outcome: 'pass', detail: fit(plugin) };
+}
+
+/** API servers read with the source's plugin whatever the linter thinks of it, and whether they can is checked by reading. */
+function sourcePluginCheck({ node, sourcePlugin }: NodeFindings): Check | undefined {
+  if (sourcePlugin === undefined) return undefined;
+  const name = `source plugin on ${node}`;
+  const found = [...sourcePlugin.problems, ...(sourcePlugin.warnings ?? [])];
+  if (found.length === 0) return { name, outcome: 'pass', detail: fit(sourcePlugin) };
   return {
     name,
-    outcome: 'fail',
-    detail: problems.join('; '),
-    passing: true,
-    remedy: `start the plugin on ${node.node} and see that its key service answers`,
+    outcome: 'warn',
+    detail: found.join('; '),
+    remedy: sourcePlugin.remedy ?? checkByHand(node),
   };
+}
+
+function fit({ latencyMs, keyId }: PluginFindings): string {
+  return `answers within ${Math.round(latencyMs)} ms, key id ${keyId}`;
+}
+
+function checkByHand(node: string): string {
+  return `run "keyferry plugin check" on ${node}: it says what to do about each`;
 }
 
 function sameKeyId(nodes: readonly NodeFindings[]): Check | undefined {

@@ -6,7 +6,7 @@ import {
   letAMinutePass,
 } from '../../src/keys/key-service.contract.test-helper.ts';
 import { type Pkcs11Mechanism } from '../../src/keys/pkcs11-key-id.ts';
-import { SoftHsmAlone, until } from '../support/soft-hsm-alone.ts';
+import { SoftHsmAlone } from '../support/soft-hsm-alone.ts';
 
 const seed = Buffer.from('a seed that nobody may ever see.');
 let hsm: SoftHsmAlone;
@@ -175,7 +175,7 @@ describe('a token', () => {
     );
   });
 
-  it('whose module can not be loaded, or crashes, is one that is away', async () => {
+  it('whose module can not be loaded is one that is away', async () => {
     await expect(hsm.service('AES-GCM', { module: '/nowhere/lib.so' }).current()).rejects.toThrow(
       failsWith('UnavailablePkcs11Module', 'unavailable'),
     );
@@ -264,10 +264,15 @@ describe('the processes of a PKCS#11 module', () => {
     const version = await keys.current();
     for (let i = 0; i < 5; i++) await keys.encrypt(seed, version);
     expect(keys.pids).toHaveLength(1);
-    const sealed = await Promise.all(Array.from({ length: 50 }, () => keys.encrypt(seed, version)));
-    await until(() => keys.pids.length === 3);
-    for (const one of sealed) expect(await keys.decrypt(one, version.keyId)).toEqual(seed);
-    expect(keys.pids).toHaveLength(3);
+    let most = 1;
+    const workers = Array.from({ length: 8 }, async () => {
+      for (let i = 0; i < 20 || most < 3; i++) {
+        expect(await keys.decrypt(await keys.encrypt(seed, version), version.keyId)).toEqual(seed);
+        most = Math.max(most, keys.pids.length);
+      }
+    });
+    await Promise.all(workers);
+    expect(most).toBe(3);
   });
 
   it('killed with a request under way fail it as one that may be repeated, and another takes over', async () => {

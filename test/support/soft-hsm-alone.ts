@@ -158,7 +158,7 @@ export class SoftHsmAlone {
   }
 }
 
-export async function until(condition: () => boolean): Promise<void> {
+async function until(condition: () => boolean): Promise<void> {
   for (let i = 0; !condition(); i++) {
     if (i === 1_000) throw new Error('it did not come about in time');
     await new Promise((resolve) => setTimeout(resolve, 10));
