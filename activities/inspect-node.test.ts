@@ -86,7 +86,10 @@ describe('an agent that looks at its node', () => {
 
   it('finds a target that would share the socket of an entry that is there', async () => {
     await start('old.sock', 'old/1');
-    input = { ...input, target: { ...input.target, endpoint: `unix://${join(directory, 'old.sock')}` } as never };
+    input = {
+      ...input,
+      target: { ...input.target, endpoint: `unix://${join(directory, 'old.sock')}` } as never,
+    };
     expect((await pluginChecks())[0]).toMatchObject({
       name: 'target plugin on cp-1',
       outcome: 'fail',
@@ -94,9 +97,9 @@ describe('an agent that looks at its node', () => {
     });
   });
 
-  it('looks at the plugin of the target even where the file can not be read', async () => {
+  it('looks at the plugin of the target even where the file is no EncryptionConfiguration', async () => {
     await start('new.sock', 'new/1');
-    rmSync(input.file);
+    writeFileSync(input.file, 'kind: Other\n');
     expect(await pluginChecks()).toEqual([expect.objectContaining({ outcome: 'pass' })]);
   });
 });

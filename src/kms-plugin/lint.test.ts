@@ -281,7 +281,9 @@ describe('the linter finds a plugin', () => {
 
   it('that speaks for a terminal to act on, and says so on one line', async () => {
     const checks = await checksOf(says({ healthz: `bad\u001b[2J\nfail  everything` }));
-    expect(checks.find(({ name }) => name === 'health')?.detail).toBe('Status is not ok: bad [2J fail  everything, while Encrypt works');
+    expect(checks.find(({ name }) => name === 'health')?.detail).toBe(
+      'Status is not ok: bad [2J fail  everything, while Encrypt works',
+    );
   });
 });
 

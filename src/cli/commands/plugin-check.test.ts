@@ -61,7 +61,9 @@ describe('plugin check', () => {
   it('leaves with 1 for one that is not, and says what to do', async () => {
     await start('the key is disabled');
     expect(await check()).toBe(1);
-    expect(printed).toContain('fail  health\n      Status is not ok: the key is disabled, while Encrypt works\n');
+    expect(printed).toContain(
+      'fail  health\n      Status is not ok: the key is disabled, while Encrypt works\n',
+    );
     expect(printed).toContain('what to do: mend what it says');
     expect(printed).toMatch(/p\.sock: not fit\n$/);
   });
@@ -82,11 +84,27 @@ describe('plugin check', () => {
   });
 
   it.each<[string, [string, string][], string]>([
-    ['a socket', [['a', 'SOCKET'], ['b', 'SOCKET']], '"a" and "b" share a socket'],
-    ['a name', [['a', 'SOCKET'], ['a', '/run/b.sock']], 'line 7'],
+    [
+      'a socket',
+      [
+        ['a', 'SOCKET'],
+        ['b', 'SOCKET'],
+      ],
+      '"a" and "b" share a socket',
+    ],
+    [
+      'a name',
+      [
+        ['a', 'SOCKET'],
+        ['a', '/run/b.sock'],
+      ],
+      'line 7',
+    ],
   ])('fails where two entries share %s', async (_, entries, told) => {
     await start();
-    const file = configuration(...entries.map(([name, path]) => [name, path.replace('SOCKET', socket)] as [string, string]));
+    const file = configuration(
+      ...entries.map(([name, path]) => [name, path.replace('SOCKET', socket)] as [string, string]),
+    );
     expect(await check('--encryption-config', file)).toBe(1);
     expect(printed).toContain(`fail  entries apart\n      ${told}`);
   });
