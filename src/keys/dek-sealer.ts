@@ -23,8 +23,6 @@ export interface DekSealer {
   adopt(version: KeyVersion): Promise<void>;
   /** Seals a DEK seed under the adopted version. @throws KeyServiceError `unavailable` when none was adopted */
   seal(dek: Buffer, signal?: AbortSignal): Promise<SealedDek>;
-  /** Opens what `seal` answered, here or on another node, under any version that the service still has. */
-  open(sealed: SealedDek, signal?: AbortSignal): Promise<Buffer>;
   /** Wipes what it keeps. The key service is left open. */
   close(): void;
 }
@@ -51,18 +49,6 @@ export class DirectSealer implements DekSealer {
       keyId: version.keyId,
       annotations: {},
     };
-  }
-
-  async open({ ciphertext, keyId, annotations }: SealedDek, signal?: AbortSignal): Promise<Buffer> {
-    if (Object.keys(annotations).length > 0) {
-      throw new KeyServiceError(
-        'invalid',
-        'UnexpectedAnnotations',
-        `the ciphertext has the annotations ${Object.keys(annotations).sort().join(', ').slice(0, 300)}, and the plugin runs without a local KEK`,
-        'let localKek.enabled of this key be true: what was sealed under a local KEK needs it',
-      );
-    }
-    return await this.#service.decrypt(ciphertext, keyId, signal);
   }
 
   close(): void {

@@ -7,6 +7,7 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Decrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { pino } from 'pino';
 import { kmsV2Limits } from '../envelope/limits.ts';
+import { DekOpener } from './dek-opener.ts';
 import { type SealedDek } from './dek-sealer.ts';
 import { EscrowIdentities, escrowRecipients, escrowTo } from './escrow.ts';
 import { KeyHierarchy } from './hierarchy.ts';
@@ -14,7 +15,9 @@ import { InMemoryTestDoubleKeyService } from './in-memory.test-helper.ts';
 import { annotationNames, LocalKek } from './local-kek.ts';
 
 const seed = randomBytes(32);
-const options = { maxAgeMs: 1e9, maxUses: 1e9, cachedKeys: 10, cachedForMs: 1e9, outageGraceMs: 1e9 };
+const options = { maxAgeMs: 1e9, maxUses: 1e9 };
+const memory = { keys: 10, ttlMs: 1e9, graceMs: 1e9 };
+const silent = pino({ level: 'silent' });
 
 let identities: string[];
 let recipients: string[];
@@ -29,7 +32,9 @@ beforeAll(async () => {
 /** Seals the seed, and then the key service is lost for good. */
 async function sealTo(some: readonly string[]): Promise<SealedDek> {
   const keys = new InMemoryTestDoubleKeyService();
-  const hierarchy = new KeyHierarchy(keys, options, pino({ level: 'silent' }), { escrow: escrowTo(some) });
+  const hierarchy = new KeyHierarchy(keys, new DekOpener(keys, memory), options, silent, {
+    escrow: escrowTo(some),
+  });
   await hierarchy.adopt(await keys.current());
   const one = await hierarchy.seal(seed);
   hierarchy.close();
@@ -109,7 +114,7 @@ describe('an escrow', () => {
 
   it('is missed by name where there was none', async () => {
     const keys = new InMemoryTestDoubleKeyService();
-    const hierarchy = new KeyHierarchy(keys, options, pino({ level: 'silent' }));
+    const hierarchy = new KeyHierarchy(keys, new DekOpener(keys, memory), options, silent);
     await hierarchy.adopt(await keys.current());
     const opener = new EscrowIdentities(identityFile(identities[0]));
     await expect(opener.open(await hierarchy.seal(seed))).rejects.toMatchObject({ code: 'EscrowMissing' });

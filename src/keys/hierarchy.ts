@@ -1,23 +1,18 @@
-import { createHash, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
 import { kmsV2LimitProblem } from '../envelope/limits.ts';
 import { messageOf } from '../errors.ts';
 import { type Logger } from '../telemetry/logger.ts';
+import { type DekOpener } from './dek-opener.ts';
 import { noKeyYet, type DekSealer, type SealedDek } from './dek-sealer.ts';
-import { KekCache, type KekCacheReport } from './kek-cache.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
 import { annotationNames, LocalKek } from './local-kek.ts';
 
-/** Bounds of a local KEK and of the memory of unwrapped ones. Times are in milliseconds. */
+/** When a local KEK is replaced. */
 export interface LocalKekOptions {
-  /** A KEK older than this is replaced. */
+  /** When it is older than this, in milliseconds. */
   readonly maxAgeMs: number;
-  /** A KEK that has sealed this many DEK seeds is replaced, by the next ones; below 2³². */
+  /** When it has sealed this many DEK seeds, while the next ones are sealed; far below 2³². */
   readonly maxUses: number;
-  /** How many unwrapped KEKs are kept, and for how long before the key service is asked again. */
-  readonly cachedKeys: number;
-  readonly cachedForMs: number;
-  /** How long the key service may be away before sealing ends, and how much longer unwrapped KEKs are used then. */
-  readonly outageGraceMs: number;
 }
 
 /** Adds to the annotations of a KEK what opens it without the key service. */
@@ -29,10 +24,9 @@ export interface HierarchyReport {
   readonly sealing?: { readonly ageMs: number; readonly uses: number };
   /** How many KEKs were made. */
   readonly made: number;
-  readonly cache: KekCacheReport;
 }
 
-/** How long wrapping or unwrapping a KEK may take; others may be waiting for it, so it isn't the caller's deadline. */
+/** How long wrapping a KEK, and unwrapping it again, may take. */
 const longestMs = 10_000;
 /** How long a background renewal that failed isn't tried again. */
 const renewalPauseMs = 5_000;
@@ -58,7 +52,7 @@ export class KeyHierarchy implements DekSealer {
   readonly #log: Logger;
   readonly #escrow: KekEscrow | undefined;
   readonly #now: () => number;
-  readonly #cache: KekCache;
+  readonly #opener: DekOpener;
   #sealing: Sealing | undefined;
   /** KEKs are made one after another: the one made last is that of the version adopted last. */
   #turn: Promise<unknown> = Promise.resolve();
@@ -67,8 +61,10 @@ export class KeyHierarchy implements DekSealer {
   #made = 0;
   #closed = false;
 
+  /** @param opener - is told each KEK that is made, so that it needn't ask */
   constructor(
     service: KeyService,
+    opener: DekOpener,
     options: LocalKekOptions,
     log: Logger,
     { escrow, now = Date.now }: { readonly escrow?: KekEscrow | undefined; readonly now?: () => number } = {},
@@ -78,16 +74,10 @@ export class KeyHierarchy implements DekSealer {
     this.#log = log;
     this.#escrow = escrow;
     this.#now = now;
-    this.#cache = new KekCache({
-      maxKeys: options.cachedKeys,
-      ttlMs: options.cachedForMs,
-      graceMs: options.outageGraceMs,
-      now,
-    });
+    this.#opener = opener;
   }
 
   adopt(version: KeyVersion): Promise<void> {
-    this.#cache.purge();
     return this.#inTurn(async () => {
       const sealing = this.#sealing;
       if (sealing?.version.keyId !== version.keyId || this.#isDue(sealing)) await this.#make(version);
@@ -102,22 +92,6 @@ export class KeyHierarchy implements DekSealer {
     sealing.uses += 1;
     const context = { keyId: sealing.version.keyId, annotations: sealing.annotations };
     return Promise.resolve({ ciphertext: sealing.kek.seal(dek, context), ...context });
-  }
-
-  async open(sealed: SealedDek, signal?: AbortSignal): Promise<Buffer> {
-    const { ciphertext, keyId, annotations } = sealed;
-    const wrapped = annotations[annotationNames.kek];
-    if (wrapped === undefined) {
-      if (Object.keys(annotations).length > 0) throw noKekAnnotation(Object.keys(annotations));
-      // From before there was a hierarchy: the key service sealed the seed itself.
-      return await this.#service.decrypt(ciphertext, keyId, signal);
-    }
-    return await this.#cache.use(
-      idOf(keyId, wrapped),
-      async () => new LocalKek(await this.#service.decrypt(wrapped, keyId, AbortSignal.timeout(longestMs))),
-      (kek) => kek.open(ciphertext, sealed),
-      signal,
-    );
   }
 
   /**
@@ -138,7 +112,6 @@ export class KeyHierarchy implements DekSealer {
 
   close(): void {
     this.#closed = true;
-    this.#cache.close();
     this.#sealing?.kek.wipe();
     this.#sealing = undefined;
   }
@@ -148,7 +121,6 @@ export class KeyHierarchy implements DekSealer {
     return {
       ...(sealing && { sealing: { ageMs: this.#now() - sealing.madeAt, uses: sealing.uses } }),
       made: this.#made,
-      cache: this.#cache.report(),
     };
   }
 
@@ -184,7 +156,7 @@ export class KeyHierarchy implements DekSealer {
     try {
       const annotations = await this.#wrap(kek, version, signal);
       if (this.#closed) throw noKeyYet();
-      this.#cache.keep(idOf(version.keyId, annotations[annotationNames.kek]), new LocalKek(kek.copy()));
+      this.#opener.know(version.keyId, annotations[annotationNames.kek], new LocalKek(kek.copy()));
       this.#sealing?.kek.wipe();
       this.#sealing = { version, kek, annotations, madeAt: this.#now(), uses: 0 };
       this.#made += 1;
@@ -216,11 +188,6 @@ export class KeyHierarchy implements DekSealer {
 
 type KekAnnotations = Readonly<Record<string, Buffer> & Record<typeof annotationNames.kek, Buffer>>;
 
-/** Of a wrapped KEK: the same bytes under another key id are another. Holds no secret. */
-function idOf(keyId: string, wrapped: Buffer): string {
-  return createHash('sha256').update(`${keyId}\0`).update(wrapped).digest('base64');
-}
-
 function annotationProblem(keyId: string, annotations: KekAnnotations): string | undefined {
   const entries = Object.entries(annotations);
   return kmsV2LimitProblem({
@@ -234,13 +201,4 @@ function annotationProblem(keyId: string, annotations: KekAnnotations): string |
 
 function unfit(message: string): KeyServiceError {
   return new KeyServiceError('denied', 'KekUnfit', message, 'use another key, or fewer escrow recipients');
-}
-
-function noKekAnnotation(names: readonly string[]): KeyServiceError {
-  return new KeyServiceError(
-    'invalid',
-    'KekMissing',
-    `there are annotations (${[...names].sort().join(', ').slice(0, 300)}), but no ${annotationNames.kek}`,
-    'give the annotations that were answered with this ciphertext',
-  );
 }

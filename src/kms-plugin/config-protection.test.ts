@@ -1,7 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { parsePluginConfiguration } from './config.ts';
-import { localKekOptions } from './config-protection.ts';
+import { localKekProtection } from './config-protection.ts';
 
 const recipient = await identityToRecipient(await generateX25519Identity());
 const hour = 3_600_000;
@@ -21,12 +21,9 @@ keys:
 describe('the protection of a key', () => {
   it('is a local KEK for a week, and an hour of grace, when nothing is said', () => {
     const [only] = parsePluginConfiguration(key()).keys;
-    expect(only && localKekOptions(only.localKek)).toEqual({
-      maxAgeMs: 7 * 24 * hour,
-      maxUses: 1_000_000,
-      cachedKeys: 1_000,
-      cachedForMs: 24 * hour,
-      outageGraceMs: hour,
+    expect(only && localKekProtection(only.localKek)).toEqual({
+      localKek: { maxAgeMs: 7 * 24 * hour, maxUses: 1_000_000 },
+      memory: { keys: 1_000, ttlMs: 24 * hour, graceMs: hour },
     });
     expect(only).toMatchObject({ generation: 1 });
     expect(only?.escrow).toBeUndefined();
@@ -34,7 +31,7 @@ describe('the protection of a key', () => {
 
   it('can be the key service itself', () => {
     const [only] = parsePluginConfiguration(key('localKek: { enabled: false }')).keys;
-    expect(only && localKekOptions(only.localKek)).toBeUndefined();
+    expect(only && localKekProtection(only.localKek).localKek).toBeUndefined();
   });
 
   it('can be given away to offline recipients, by who says what that means', () => {

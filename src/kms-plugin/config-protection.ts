@@ -1,8 +1,8 @@
 import { isIP } from 'node:net';
 import ms, { type StringValue } from 'ms';
 import { z } from 'zod';
-import { type LocalKekOptions } from '../keys/hierarchy.ts';
 import { escrowRecipientPattern } from '../keys/escrow.ts';
+import { type KeyProtection } from './served-key.ts';
 
 /** Milliseconds, of a duration as Kubernetes writes the simple ones. */
 const duration = z
@@ -53,17 +53,19 @@ export function protectionProblem({
   return { field: 'escrow', message: 'needs localKek.enabled: it is the local KEK that is escrowed' };
 }
 
-/** What {@link KeyHierarchy} takes; `undefined` where every DEK seed shall go to the key service itself. */
-export function localKekOptions({
+/** The `localKek` of a file as a plugin takes it. */
+export function localKekProtection({
   enabled,
   maxAge,
   maxUses,
   cachedKeys,
   cachedFor,
   outageGrace,
-}: Protection['localKek']): LocalKekOptions | undefined {
-  if (!enabled) return undefined;
-  return { maxAgeMs: maxAge, maxUses, cachedKeys, cachedForMs: cachedFor, outageGraceMs: outageGrace };
+}: Protection['localKek']): Pick<KeyProtection, 'localKek' | 'memory'> {
+  return {
+    localKek: enabled ? { maxAgeMs: maxAge, maxUses } : undefined,
+    memory: { keys: cachedKeys, ttlMs: cachedFor, graceMs: outageGrace },
+  };
 }
 
 /** Where the HTTP listener for metrics and health is: `{ host, port }` of `address`. */

@@ -1,7 +1,7 @@
 import { create } from '@bufbuild/protobuf';
 import { status, type handleUnaryCall, type ServerUnaryCall } from '@grpc/grpc-js';
 import { kmsV2LimitProblem, kmsV2Limits } from '../envelope/limits.ts';
-import { type DekSealer, type SealedDek } from '../keys/dek-sealer.ts';
+import { type SealedDek } from '../keys/dek-sealer.ts';
 import { KeyServiceError, type KeyServiceErrorKind } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import {
@@ -15,7 +15,7 @@ import {
   type StatusRequest,
   type StatusResponse,
 } from './gen/kms-v2_pb.ts';
-import { type KeyState } from './key-state.ts';
+import { type ServedKey } from './served-key.ts';
 import { kmsV2Protocol } from './service.ts';
 
 /** The longest a request is worked on when its caller sets no deadline, or a later one. */
@@ -43,11 +43,11 @@ export type OnAnswered = (call: string, code: string, seconds: number) => void;
  * The three calls of the KMS v2 protocol over one key. Logs one line per Encrypt and Decrypt, with the request's uid and
  * without content.
  */
-export function pluginHandlers(state: KeyState, sealer: DekSealer, log: Logger, answered?: OnAnswered) {
+export function pluginHandlers(key: ServedKey, log: Logger, answered?: OnAnswered) {
   const onStatus = unary<StatusRequest, StatusResponse>(
     'Status',
     async (_request, signal) =>
-      create(StatusResponseSchema, { version: kmsV2Protocol.version, ...(await state.health(signal)) }),
+      create(StatusResponseSchema, { version: kmsV2Protocol.version, ...(await key.health(signal)) }),
     log,
     answered,
   );
@@ -58,7 +58,7 @@ export function pluginHandlers(state: KeyState, sealer: DekSealer, log: Logger, 
       if (plaintext.length === 0) throw invalid('the plaintext is empty');
       if (plaintext.length >= kmsV2Limits.dekSourceBytes)
         throw invalid(`the plaintext has ${plaintext.length} bytes, too many`);
-      const sealed = await orAborted(state.seal(Buffer.from(plaintext), signal));
+      const sealed = await orAborted(key.state.seal(Buffer.from(plaintext), signal));
       checkLimits(sealed);
       return create(EncryptResponseSchema, { ...sealed, annotations: { ...sealed.annotations } });
     },
@@ -77,7 +77,7 @@ export function pluginHandlers(state: KeyState, sealer: DekSealer, log: Logger, 
         ),
       };
       checkLimits(sealed);
-      return create(DecryptResponseSchema, { plaintext: await sealer.open(sealed, signal) });
+      return create(DecryptResponseSchema, { plaintext: await key.opener.open(sealed, signal) });
     },
     log,
     answered,

@@ -78,6 +78,14 @@ describe('a plugin with a local KEK', () => {
     expect(await client.decrypt(sealed, 'u')).toEqual(seed);
   });
 
+  it('opens what was sealed under local KEKs also when it seals without one', async () => {
+    const { client } = await bench.plugin(keys);
+    const sealed = await client.encrypt(seed, 'u');
+    const without = await bench.plugin(keys, { localKek: undefined });
+    expect(await without.client.decrypt(sealed, 'u')).toEqual(seed);
+    expect((await without.client.encrypt(seed, 'u')).annotations).toEqual({});
+  });
+
   it('seals nothing under a KEK that the key service does not unwrap', async () => {
     const wrapsOnly = Object.create(keys, {
       decrypt: { value: () => Promise.resolve(randomBytes(32)) },

@@ -8,7 +8,7 @@ import { ResilientKeyService } from '../keys/resilient.ts';
 import { type KmsPluginClient } from './client.ts';
 import { PluginHttpServer } from './http.ts';
 import { PluginMetrics } from './metrics.ts';
-import { localKek, PluginBench } from './plugin.test-helper.ts';
+import { memory, PluginBench } from './plugin.test-helper.ts';
 
 const minute = 60_000;
 const seed = randomBytes(32);
@@ -63,7 +63,7 @@ describe('/readyz', () => {
       status: 200,
       text: '[+]vault degraded: Vault is sealed (end the test); goes on without it for 3540 s\n',
     });
-    bench.pass(localKek.outageGraceMs);
+    bench.pass(memory.graceMs);
     expect(await get('/readyz')).toEqual({
       status: 503,
       text: '[-]vault failing: Vault is sealed (end the test)\n',
@@ -154,7 +154,7 @@ describe('/metrics', () => {
       await client.status();
     }
     expect(await all()).toEqual({ healthy: 1, degraded: 1, grace: 3300, circuit: 1 });
-    bench.pass(localKek.outageGraceMs);
+    bench.pass(memory.graceMs);
     expect(await all()).toEqual({ healthy: 0, degraded: 0, grace: 0, circuit: 1 });
   });
 

@@ -91,7 +91,7 @@ async function answerTo(
     case '/livez':
       return { statusCode: 200, body: 'ok\n' };
     case '/readyz':
-      return await check(keys, ({ state }, signal) => state.health(signal).then(() => undefined));
+      return await check(keys, (key, signal) => key.health(signal).then(() => undefined));
     case '/healthz':
       return await check(keys, (key, signal) => key.roundTrip(signal));
     case '/metrics':

@@ -65,26 +65,22 @@ export class PluginMetrics {
       'DEK seeds that the local KEK has sealed.',
       ({ key }) => key.hierarchy?.report().sealing?.uses,
     );
-    this.#gauge(
-      'kek_cache_keys',
-      'Unwrapped KEKs in memory.',
-      ({ key }) => key.hierarchy?.report().cache.keys,
-    );
+    this.#gauge('kek_cache_keys', 'Unwrapped KEKs in memory.', ({ key }) => key.opener.report().keys);
     this.#counter('local_keks_made_total', 'Local KEKs made.', ({ key }) => key.hierarchy?.report().made);
     this.#counter(
       'kek_cache_hits_total',
       'Decrypts whose KEK was in memory.',
-      ({ key }) => key.hierarchy?.report().cache.hits,
+      ({ key }) => key.opener.report().hits,
     );
     this.#counter(
       'kek_cache_misses_total',
       'Decrypts whose KEK had to be unwrapped.',
-      ({ key }) => key.hierarchy?.report().cache.misses,
+      ({ key }) => key.opener.report().misses,
     );
     this.#counter(
       'kek_cache_evictions_total',
       'KEKs wiped for want of room, or because their time was over.',
-      ({ key }) => key.hierarchy?.report().cache.evictions,
+      ({ key }) => key.opener.report().evictions,
     );
     this.#keyIds();
   }

@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { InMemoryTestDoubleKeyService } from '../keys/in-memory.test-helper.ts';
 import { KeyServiceError } from '../keys/key-service.ts';
 import { type KmsPluginClient } from './client.ts';
-import { localKek, PluginBench } from './plugin.test-helper.ts';
+import { localKek, memory, PluginBench } from './plugin.test-helper.ts';
 import { type KmsPluginServer } from './server.ts';
 
 const minute = 60_000;
@@ -44,7 +44,7 @@ describe('while the key service is away, a plugin', () => {
   it('tells the truth when its grace is over, and seals no more, and opens what it has', async () => {
     const before = await client.encrypt(seed, 'u');
     keys.failWith('unavailable', 'Vault is sealed');
-    bench.pass(localKek.outageGraceMs);
+    bench.pass(memory.graceMs);
     expect(await client.status()).toMatchObject({
       healthz: 'Vault is sealed (end the test)',
       keyId: before.keyId,
@@ -67,14 +67,14 @@ describe('while the key service is away, a plugin', () => {
   it('recovers by itself at the next Status, with the whole grace again', async () => {
     await client.status();
     keys.failWith('timeout');
-    bench.pass(localKek.outageGraceMs + minute);
+    bench.pass(memory.graceMs + minute);
     expect((await client.status()).healthz).not.toBe('ok');
     keys.failWith();
     bench.pass(10_000);
     expect((await client.status()).healthz).toBe('ok');
     expect(server.key.state.report()).toMatchObject({
       state: 'ok',
-      graceLeftMs: localKek.outageGraceMs,
+      graceLeftMs: memory.graceMs,
     });
     await client.encrypt(seed, 'u');
   });
@@ -82,7 +82,7 @@ describe('while the key service is away, a plugin', () => {
   it('recovers at the next Encrypt, too', async () => {
     await client.status();
     keys.failWith('unavailable');
-    bench.pass(localKek.outageGraceMs + minute);
+    bench.pass(memory.graceMs + minute);
     await client.status();
     keys.failWith();
     bench.pass(10_000);
@@ -138,7 +138,7 @@ describe('a key that was taken away on purpose', () => {
     await expect(client.encrypt(seed, 'u')).rejects.toThrow('the key is disabled');
     // What was unwrapped goes on opening until its time is over.
     expect(await client.decrypt(before, 'u')).toEqual(seed);
-    bench.pass(localKek.cachedForMs);
+    bench.pass(memory.ttlMs);
     await expect(client.decrypt(before, 'u')).rejects.toThrow('the key is disabled');
     keys.failWith();
     expect(await client.decrypt(before, 'u')).toEqual(seed);

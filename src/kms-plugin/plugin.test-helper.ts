@@ -3,6 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import { pino } from 'pino';
+import { type KekMemory } from '../keys/dek-opener.ts';
 import { type LocalKekOptions } from '../keys/hierarchy.ts';
 import { type KeyService } from '../keys/key-service.ts';
 import { KmsPluginClient } from './client.ts';
@@ -10,14 +11,9 @@ import { KmsPluginServer } from './server.ts';
 
 const hour = 3_600_000;
 
-/** The defaults of a configuration, in short. */
-export const localKek: LocalKekOptions = {
-  maxAgeMs: 24 * hour,
-  maxUses: 1_000_000,
-  cachedKeys: 1_000,
-  cachedForMs: 24 * hour,
-  outageGraceMs: hour,
-};
+/** About the defaults of a configuration. */
+export const localKek: LocalKekOptions = { maxAgeMs: 24 * hour, maxUses: 1_000_000 };
+export const memory: KekMemory = { keys: 1_000, ttlMs: 24 * hour, graceMs: hour };
 
 /** Plugins and clients of one test, over real sockets, with a clock that only the test moves. */
 export class PluginBench {
@@ -50,6 +46,7 @@ export class PluginBench {
     const socket = join(this.folder, `${(this.#plugins += 1)}.sock`);
     const server = await KmsPluginServer.start(socket, service, this.log, {
       localKek,
+      memory,
       now: this.now,
       ...options,
     });

@@ -4,7 +4,7 @@ import { type KeyService } from '../keys/key-service.ts';
 import { observed } from '../keys/observed.ts';
 import { ResilientKeyService } from '../keys/resilient.ts';
 import { type Logger } from '../telemetry/logger.ts';
-import { localKekOptions } from './config-protection.ts';
+import { localKekProtection } from './config-protection.ts';
 import { type PluginConfiguration, type PluginKey } from './config.ts';
 import { PluginHttpServer, type NamedKey } from './http.ts';
 import { openKeyService } from './key-services/key-services.ts';
@@ -63,7 +63,7 @@ async function serve(
   const { answered, called } = metrics.observer(name);
   const resilient = new ResilientKeyService(observed(withGeneration(service, generation), called), log);
   const server = await KmsPluginServer.start(socket, resilient, log, {
-    localKek: localKekOptions(localKek),
+    ...localKekProtection(localKek),
     escrow: escrow && escrowTo(escrow.recipients),
     answered,
   });

@@ -1,37 +1,56 @@
 import { randomBytes } from 'node:crypto';
+import { DekOpener, type KekMemory } from '../keys/dek-opener.ts';
 import { DirectSealer, type DekSealer } from '../keys/dek-sealer.ts';
 import { KeyHierarchy, type KekEscrow, type LocalKekOptions } from '../keys/hierarchy.ts';
 import { KeyServiceError, type KeyService } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
-import { KeyState } from './key-state.ts';
+import { KeyState, type KeyHealth } from './key-state.ts';
 
 /** How the DEK seeds of a key are protected, beyond what its key service does. */
 export interface KeyProtection {
-  /** Absent, every DEK seed goes to the key service itself, and an outage has no grace. */
+  /** Absent, every DEK seed goes to the key service itself; what was sealed under local KEKs opens all the same. */
   readonly localKek?: LocalKekOptions | undefined;
+  /** Of unwrapped KEKs. Its grace is that of sealing, too, under a local KEK: without one, sealing has none. */
+  readonly memory?: KekMemory;
   readonly escrow?: KekEscrow | undefined;
   /** Milliseconds since the epoch; the system's clock when absent. */
   readonly now?: () => number;
 }
+
+const hour = 3_600_000;
+const usualMemory: KekMemory = { keys: 1_000, ttlMs: 24 * hour, graceMs: hour };
 
 /** How long it counts that the key service unwrapped the KEK that seals. */
 const provenMs = 60_000;
 
 /** A key as it is served: its state, and how it seals. */
 export class ServedKey {
-  readonly sealer: DekSealer;
+  readonly opener: DekOpener;
   readonly state: KeyState;
   /** What seals, when it is a local KEK. */
   readonly hierarchy: KeyHierarchy | undefined;
 
+  readonly #sealer: DekSealer;
   readonly #now: () => number;
   #provenUntil = 0;
 
-  constructor(service: KeyService, log: Logger, { localKek, escrow, now = Date.now }: KeyProtection = {}) {
+  constructor(
+    service: KeyService,
+    log: Logger,
+    { localKek, memory = usualMemory, escrow, now = Date.now }: KeyProtection = {},
+  ) {
     this.#now = now;
-    this.hierarchy = localKek && new KeyHierarchy(service, localKek, log, { escrow, now });
-    this.sealer = this.hierarchy ?? new DirectSealer(service);
-    this.state = new KeyState(service, this.sealer, log, { graceMs: localKek?.outageGraceMs ?? 0, now });
+    this.opener = new DekOpener(service, memory, now);
+    this.hierarchy = localKek && new KeyHierarchy(service, this.opener, localKek, log, { escrow, now });
+    this.#sealer = this.hierarchy ?? new DirectSealer(service);
+    const graceMs = localKek === undefined ? 0 : memory.graceMs;
+    this.state = new KeyState(service, this.#sealer, log, { graceMs, now });
+  }
+
+  /** What Status answers; KEKs whose time is over are wiped on the way. */
+  health(signal: AbortSignal): Promise<KeyHealth> {
+    this.opener.purge();
+    return this.state.health(signal);
   }
 
   /**
@@ -41,10 +60,10 @@ export class ServedKey {
    * @returns why it can't; `undefined` when it can
    */
   async roundTrip(signal: AbortSignal): Promise<string | undefined> {
-    await this.state.health(signal);
+    await this.health(signal);
     const dek = randomBytes(32);
     try {
-      const opened = await this.sealer.open(await this.state.seal(dek, signal), signal);
+      const opened = await this.opener.open(await this.state.seal(dek, signal), signal);
       if (!opened.equals(dek)) return 'it opened other bytes than it sealed';
       if (this.state.report().state === 'ok') await this.#prove(signal);
       return undefined;
@@ -61,6 +80,7 @@ export class ServedKey {
   }
 
   close(): void {
-    this.sealer.close();
+    this.#sealer.close();
+    this.opener.close();
   }
 }

@@ -36,7 +36,7 @@ export class KmsPluginServer {
   ): Promise<KmsPluginServer> {
     const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes });
     const key = new ServedKey(service, log, options);
-    server.addService(keyManagementService, pluginHandlers(key.state, key.sealer, log, options.answered));
+    server.addService(keyManagementService, pluginHandlers(key, log, options.answered));
     try {
       const held = await listenPrivately(socket, (path) => bind(server, path));
       log.info({ socket }, 'listening');
