@@ -35,7 +35,8 @@ export class DekOpener {
     const { ciphertext, keyId, annotations } = sealed;
     const wrapped = annotations[annotationNames.kek];
     if (wrapped === undefined) {
-      if (Object.keys(annotations).length > 0) throw noKek(Object.keys(annotations));
+      const others = Object.keys(annotations).filter((name) => name.endsWith('.keyferry.dev'));
+      if (others.length > 0) throw noKek(others);
       return await this.#service.decrypt(ciphertext, keyId, signal);
     }
     return await this.#cache.use(

@@ -127,7 +127,7 @@ describe('an escrow', () => {
   ])('takes no %s for an identity, and repeats none of it', (_, text) => {
     expect(() => new EscrowIdentities(text)).toThrow(
       expect.objectContaining({
-        code: 'EscrowIdentityInvalid',
+        code: 'InputEscrowIdentity',
         message: expect.not.stringContaining(text.trim()),
       }),
     );

@@ -1,7 +1,9 @@
+import { hash } from 'node:crypto';
 import { Decrypter, Encrypter } from 'age-encryption';
 import { KeyferryError } from '../errors.ts';
 import { type SealedDek } from './dek-sealer.ts';
 import { type KekEscrow } from './hierarchy.ts';
+import { KekCache } from './kek-cache.ts';
 import { annotationNames, LocalKek } from './local-kek.ts';
 
 /** An age X25519 recipient: `age1` and 58 characters of bech32. */
@@ -34,13 +36,17 @@ export function escrowTo(recipients: readonly string[]): KekEscrow {
   });
 }
 
+/** Of KEKs that were opened: one is met in many values. */
+const memory = { maxKeys: 1_000, ttlMs: 86_400_000, graceMs: 0, now: Date.now };
+
 /** Offline identities. Holds key material: never logged. */
 export class EscrowIdentities {
   readonly #decrypter = new Decrypter();
+  readonly #opened = new KekCache(memory);
 
   /**
    * @param text - a file as age-keygen writes it: an identity a line, comments from `#`
-   * @throws KeyferryError `EscrowIdentityInvalid`; it doesn't quote the text
+   * @throws KeyferryError `InputEscrowIdentity`; it doesn't quote the text
    */
   constructor(text: string) {
     const lines = text.split('\n').map((line) => line.trim());
@@ -67,21 +73,25 @@ export class EscrowIdentities {
    *   the file was changed; KeyServiceError kind `invalid` when the parts do not belong together
    */
   async open(sealed: SealedDek): Promise<Buffer> {
-    const kek = new LocalKek(await this.#kek(sealed));
-    try {
-      return kek.open(sealed.ciphertext, sealed);
-    } finally {
-      kek.wipe();
-    }
-  }
-
-  async #kek({ annotations }: SealedDek): Promise<Buffer> {
-    const file = annotations[annotationNames.escrow];
+    const file = sealed.annotations[annotationNames.escrow];
     if (file === undefined) {
       throw new KeyferryError('EscrowMissing', `there is no annotation ${annotationNames.escrow}`, {
         remedy: 'open it with its key service: the plugin that sealed it had no escrow',
       });
     }
+    return await this.#opened.use(
+      hash('sha256', file),
+      async () => new LocalKek(await this.#decrypt(file, sealed.annotations)),
+      (kek) => kek.open(sealed.ciphertext, sealed),
+    );
+  }
+
+  /** Wipes the KEKs that were opened. */
+  close(): void {
+    this.#opened.close();
+  }
+
+  async #decrypt(file: Buffer, annotations: SealedDek['annotations']): Promise<Buffer> {
     try {
       return Buffer.from(await this.#decrypter.decrypt(file));
     } catch {
@@ -113,7 +123,7 @@ export function escrowRecipients(annotations: Readonly<Record<string, Uint8Array
 }
 
 function badIdentity(why: string): KeyferryError {
-  return new KeyferryError('EscrowIdentityInvalid', `the escrow identity can't be used: ${why}`, {
+  return new KeyferryError('InputEscrowIdentity', `the escrow identity can't be used: ${why}`, {
     remedy: 'give a file of age identities (AGE-SECRET-KEY-1…), as age-keygen writes it',
   });
 }

@@ -2,7 +2,9 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, jest } from '@jest/globals';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { pino } from 'pino';
+import { escrowTo } from '../../keys/escrow.ts';
 import { InMemoryTestDoubleKeyService } from '../../keys/in-memory.test-helper.ts';
 import { KmsPluginServer } from '../../kms-plugin/server.ts';
 import { runCli, type CliAnswer } from '../../../test/support/cli.ts';
@@ -148,4 +150,47 @@ describe('keyferry envelope with a kms plugin', () => {
     const [stale] = said(await envelope('open', sealed.stdout));
     expect(stale).toEqual({ key: '/registry/secrets/default/0', value: base64('0'), stale: true });
   });
+});
+
+describe('keyferry envelope open --escrow-identity', () => {
+  it('opens what a plugin sealed whose key service, and the plugin itself, are lost for good', async () => {
+    const [identityOfOne, identityOfNobody] = [
+      await generateX25519Identity(),
+      await generateX25519Identity(),
+    ];
+    const server = await KmsPluginServer.start(
+      join(folder, 'p.sock'),
+      new InMemoryTestDoubleKeyService(),
+      pino({ level: 'silent' }),
+      {
+        localKek: { maxAgeMs: 60_000, maxUses: 1_000 },
+        escrow: escrowTo([await identityToRecipient(identityOfOne)]),
+      },
+    );
+    configure(`kms: {apiVersion: v2, name: vault, endpoint: "unix://${folder}/p.sock"}`);
+    const sealed = await envelope('seal', line(at, base64('object')) + line('/other', base64('other')));
+    await server.stop();
+
+    const file = join(folder, 'identity.txt');
+    writeFileSync(file, `# an age identity\n${identityOfOne}\n`);
+    const opened = await envelope('open', sealed.stdout, '--escrow-identity', file);
+    expect(opened).toMatchObject({ code: 0, stderr: '' });
+    expect(said(opened)).toEqual([
+      { key: at, value: base64('object'), stale: true },
+      { key: '/other', value: base64('other'), stale: true },
+    ]);
+
+    writeFileSync(file, `${identityOfNobody}\n`);
+    const refused = await envelope('open', sealed.stdout, '--escrow-identity', file);
+    expect(refused.code).toBe(1);
+    expect(said(refused)[0]?.['error']).toMatch(/no identity opens the escrow sealed to age1/);
+    expect((await envelope('open', '', '--escrow-identity', join(folder, 'none'))).code).toBe(69);
+    writeFileSync(file, 'not an identity');
+    const invalid = await envelope('open', '', '--escrow-identity', file);
+    expect(invalid).toMatchObject({
+      code: 65,
+      stdout: '',
+      stderr: expect.stringContaining('AGE-SECRET-KEY'),
+    });
+  }, 180_000);
 });

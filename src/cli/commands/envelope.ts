@@ -1,9 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import { Command } from 'commander';
 import { readConfigurationFile } from '../../encryption-config/index.ts';
 import { chainFor, refuseKmsV1Writer } from '../../encryption-config/envelope-chain.ts';
 import type { EnvelopeChain } from '../../envelope/chain.ts';
 import { EnvelopeError } from '../../envelope/errors.ts';
 import { KeyferryError } from '../../errors.ts';
+import { EscrowDekSources } from '../../keys/escrow-dek-sources.ts';
+import { EscrowIdentities } from '../../keys/escrow.ts';
+import { systemErrorCode } from '../../keys/system-error.ts';
 import { PluginConnections } from '../../kms-plugin/connections.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { answerLines, type KeyedValue, type LineAnswer } from '../json-lines.ts';
@@ -11,6 +15,8 @@ import { answerLines, type KeyedValue, type LineAnswer } from '../json-lines.ts'
 interface EnvelopeOptions {
   readonly encryptionConfig: string;
   readonly resource: string;
+  /** Of `open` alone. */
+  readonly escrowIdentity?: string;
 }
 
 const help = `
@@ -23,6 +29,10 @@ Exits with 1 where a line had an error.`;
 export function envelopeCommand(): Command {
   const command = new Command('envelope').description('Opens and seals values as etcd has them, offline.');
   withOptions(command.command('open'))
+    .option(
+      '--escrow-identity <file>',
+      'open kms v2 values by their escrow, with these age identities, and ask no plugin',
+    )
     .description('Open values by any provider of a resource; "stale": true where it would write them anew.')
     .action(async (options: EnvelopeOptions) => {
       await run(options, openLine);
@@ -48,12 +58,15 @@ function withOptions(command: Command): Command {
 type Answer = (chain: EnvelopeChain, line: KeyedValue) => Promise<LineAnswer>;
 
 async function run(
-  { encryptionConfig, resource }: EnvelopeOptions,
+  { encryptionConfig, resource, escrowIdentity }: EnvelopeOptions,
   answer: Answer,
   prepare?: (chain: EnvelopeChain, text: string) => Promise<void>,
 ): Promise<void> {
   const { text } = await readConfigurationFile(encryptionConfig);
-  const connections = new PluginConnections();
+  const connections =
+    escrowIdentity === undefined
+      ? new PluginConnections()
+      : new EscrowDekSources(new EscrowIdentities(await readEscrowIdentity(escrowIdentity)));
   try {
     const chain = chainFor(text, resource, connections);
     await prepare?.(chain, text);
@@ -77,6 +90,20 @@ async function openLine(chain: EnvelopeChain, { key, value }: KeyedValue): Promi
 
 async function sealLine(chain: EnvelopeChain, { key, value }: KeyedValue): Promise<LineAnswer> {
   return { key, value: await chain.seal(value, Buffer.from(key)) };
+}
+
+async function readEscrowIdentity(file: string): Promise<string> {
+  try {
+    return await readFile(file, 'utf8');
+  } catch (error) {
+    throw new KeyferryError(
+      'FileEscrowIdentity',
+      `${file} can't be read (${systemErrorCode(error) ?? 'unreadable'})`,
+      {
+        remedy: 'give a file of age identities that this user may read',
+      },
+    );
+  }
 }
 
 /** Anything else is a defect of keyferry, and ends the command. */
