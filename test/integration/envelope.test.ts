@@ -70,6 +70,8 @@ function objectsIn(namespace: string): TestObject[] {
     path: `/api/v1/namespaces/${namespace}/secrets`,
     etcdKey: `/registry/secrets/${namespace}/${name}`,
     body: {
+      apiVersion: 'v1',
+      kind: 'Secret',
       metadata: { name, annotations },
       data: Object.fromEntries(Object.entries(data).map(([key, bytes]) => [key, bytes.toString('base64')])),
     },
@@ -97,7 +99,12 @@ function objectsIn(namespace: string): TestObject[] {
       resource: ROLES,
       path: '/apis/rbac.authorization.k8s.io/v1/clusterroles',
       etcdKey: `/registry/clusterroles/${role}`,
-      body: { metadata: { name: role }, rules: [] },
+      body: {
+        apiVersion: 'rbac.authorization.k8s.io/v1',
+        kind: 'ClusterRole',
+        metadata: { name: role },
+        rules: [],
+      },
     },
   ];
 }
@@ -210,7 +217,11 @@ describe('values at rest, between a real kube-apiserver and keyferry envelope', 
     beforeAll(async () => {
       writeByRename(file, configuration(format, endpoint));
       await lab.restartApiServer(node);
-      await make('/api/v1/namespaces', { metadata: { name: namespace } });
+      await make('/api/v1/namespaces', {
+        apiVersion: 'v1',
+        kind: 'Namespace',
+        metadata: { name: namespace },
+      });
       for (const { path, body } of objects) await make(path, body);
     });
 

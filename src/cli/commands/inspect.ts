@@ -110,8 +110,9 @@ async function* fromEtcd(
       remedy: 'keyferry inspect --endpoints … /registry/secrets/default/a',
     });
   }
-  const etcd = new EtcdClient({ endpoints: endpoints.split(','), prefix: '/registry', ...tlsOf(options) });
+  let etcd: EtcdClient | undefined;
   try {
+    etcd = new EtcdClient({ endpoints: endpoints.split(','), prefix: '/registry', ...tlsOf(options) });
     if (options.prefix === true) {
       yield* underPrefix(etcd, key);
       return;
@@ -124,8 +125,15 @@ async function* fromEtcd(
       });
     }
     yield { key, value: entry.value };
+  } catch (error) {
+    // Elsewhere etcd's address is in a Migration document.
+    if (!(error instanceof KeyferryError) || !/^(UnreachableEtcd|FileEtcdTls)$/.test(error.code)) throw error;
+    throw new KeyferryError(error.code, error.message, {
+      remedy: 'check that etcd runs, and --endpoints, --cacert, --cert and --key',
+      retryable: error.retryable,
+    });
   } finally {
-    etcd.close();
+    etcd?.close();
   }
 }
 
