@@ -25,7 +25,11 @@ export class DekOpener {
   readonly #service: KeyService;
   readonly #cache: KekCache;
 
-  constructor(service: KeyService, { keys, ttlMs, graceMs }: KekMemory, now: () => number = Date.now) {
+  constructor(
+    service: KeyService,
+    { keys, ttlMs, graceMs }: KekMemory,
+    now: () => number = () => Date.now(),
+  ) {
     this.#service = service;
     this.#cache = new KekCache({ maxKeys: keys, ttlMs, graceMs, now });
   }

@@ -67,7 +67,10 @@ export class KeyHierarchy implements DekSealer {
     opener: DekOpener,
     options: LocalKekOptions,
     log: Logger,
-    { escrow, now = Date.now }: { readonly escrow?: KekEscrow | undefined; readonly now?: () => number } = {},
+    {
+      escrow,
+      now = () => Date.now(),
+    }: { readonly escrow?: KekEscrow | undefined; readonly now?: () => number } = {},
   ) {
     this.#service = service;
     this.#options = options;

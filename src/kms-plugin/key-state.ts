@@ -54,7 +54,7 @@ export class KeyState {
     service: KeyService,
     sealer: DekSealer,
     log: Logger,
-    { graceMs = 0, now = Date.now }: { readonly graceMs?: number; readonly now?: () => number } = {},
+    { graceMs = 0, now = () => Date.now() }: { readonly graceMs?: number; readonly now?: () => number } = {},
   ) {
     this.#service = service;
     this.#sealer = sealer;

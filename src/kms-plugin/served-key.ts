@@ -37,7 +37,7 @@ export class ServedKey {
   constructor(
     service: KeyService,
     log: Logger,
-    { localKek, memory = usualMemory, escrow, now = Date.now }: KeyProtection = {},
+    { localKek, memory = usualMemory, escrow, now = () => Date.now() }: KeyProtection = {},
   ) {
     this.#now = now;
     this.opener = new DekOpener(service, memory, now);
