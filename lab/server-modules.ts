@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { packageRoot } from './paths.ts';
 
-export type ServerName = 'etcd' | 'kube-apiserver' | 'temporal' | 'vault';
+export type ServerName = 'etcd' | 'kube-apiserver' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
 
 /** How one server is told, found and built. Its version is the one that `lab/servers/<module>/go.mod` pins. */
 export interface ServerModule {
@@ -19,7 +19,8 @@ export interface ServerModule {
   ldflags(version: string): string;
   /** Environment variable that names a binary. */
   readonly env: string;
-  readonly versionArgs: readonly string[];
+  /** Absent for what doesn't tell its version: it is taken from the environment variable as it is, and never from PATH. */
+  readonly versionArgs?: readonly string[];
   /** The oldest version that a lab can use, and why. */
   readonly minimum: readonly [number, number];
   readonly minimumWhy: string;
@@ -89,6 +90,19 @@ export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
     minimumWhy: 'older ones were not tried',
     why: 'its transit engine holds the key that objects are moved to',
     takes: 'two to five minutes',
+    inKubebuilderAssets: false,
+  },
+  'vault-plugin-auth-kubernetes': {
+    name: 'vault-plugin-auth-kubernetes',
+    module: 'vault-kubernetes-auth',
+    versionOf: 'github.com/hashicorp/vault-plugin-auth-kubernetes',
+    main: 'github.com/hashicorp/vault-plugin-auth-kubernetes/cmd/vault-plugin-auth-kubernetes',
+    ldflags: plain,
+    env: 'KEYFERRY_VAULT_PLUGIN_AUTH_KUBERNETES',
+    minimum: [0, 23],
+    minimumWhy: 'older ones were not tried',
+    why: 'a Vault of the minimal kind has no Kubernetes auth method built in',
+    takes: 'one to two minutes',
     inKubebuilderAssets: false,
   },
 };

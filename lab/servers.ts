@@ -53,6 +53,7 @@ export function cacheDir(): string {
 }
 
 function candidates(server: ServerModule): string[] {
+  if (server.versionArgs === undefined) return [];
   const assets = process.env['KUBEBUILDER_ASSETS'];
   return [
     ...(server.inKubebuilderAssets && assets !== undefined && assets !== '' ? [assets] : []),
@@ -62,6 +63,7 @@ function candidates(server: ServerModule): string[] {
 
 async function whyUnfit(server: ServerModule, file: string): Promise<string | undefined> {
   if (!isExecutable(file)) return 'there is no such program';
+  if (server.versionArgs === undefined) return undefined;
   let output: string;
   try {
     const { stdout, stderr } = await run(file, server.versionArgs, { timeout: 20_000 });

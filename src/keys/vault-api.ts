@@ -13,6 +13,8 @@ export interface VaultConnection {
   readonly namespace?: string;
   /** Certificates (PEM) to trust instead of the system's. */
   readonly ca?: string;
+  /** Shown to a Vault that asks for it (PEM). */
+  readonly clientCertificate?: { readonly cert: string; readonly key: string };
   /** Of one attempt, in milliseconds; 3,000 when absent. */
   readonly timeoutMs?: number;
 }
@@ -52,7 +54,7 @@ export class VaultApi {
   readonly #address: string;
   readonly #client: NodeVault.client;
 
-  constructor({ address, namespace, ca, timeoutMs }: VaultConnection) {
+  constructor({ address, namespace, ca, clientCertificate, timeoutMs }: VaultConnection) {
     this.#address = address;
     const options = {
       endpoint: address,
@@ -60,7 +62,11 @@ export class VaultApi {
       debug: () => undefined,
       // Otherwise VAULT_SKIP_VERIFY in the environment turns certificate checks off in silence.
       rpDefaults: { strictSSL: true },
-      requestOptions: { timeout: timeoutMs ?? 3_000, ...(ca === undefined ? {} : { ca }) },
+      requestOptions: {
+        timeout: timeoutMs ?? 3_000,
+        ...(ca === undefined ? {} : { ca }),
+        ...clientCertificate,
+      },
     };
     this.#client = NodeVault(options);
     // Set afterwards, for node-vault takes what is empty or absent from VAULT_TOKEN, VAULT_NAMESPACE and VAULT_PREFIX.

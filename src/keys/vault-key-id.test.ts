@@ -24,7 +24,13 @@ describe('the key id of a Vault key', () => {
       version: fc.integer({ min: 1, max: 999_999_999 }),
       createdAt: fc.integer({ min: 1, max: 99_999_999_999 }),
     });
-    fc.assert(fc.property(ids, (any) => expect(parseVaultKeyId(formatVaultKeyId(any))).toEqual(any)));
+    const bound = fc.record({ associatedData: fc.stringMatching(/^[0-9a-f]{16}$/) });
+    fc.assert(
+      fc.property(ids, fc.option(bound), (any, data) => {
+        const whole = { ...any, ...data };
+        expect(parseVaultKeyId(formatVaultKeyId(whole))).toEqual(whole);
+      }),
+    );
   });
 
   it.each([
@@ -35,5 +41,6 @@ describe('the key id of a Vault key', () => {
     'vault-transit:s/m/k/v0@1',
     'vault-transit:s/m/k/v01@1',
     'vault-transit:s/m/k/v1@1 ',
+    'vault-transit:s/m/k/v1@1/data=0',
   ])('is not read out of %p', (text) => expect(parseVaultKeyId(text)).toBeUndefined());
 });

@@ -15,7 +15,19 @@ export type VaultAuth =
       readonly secretIdFile: string;
       /** Where the auth method is mounted: `approle`. */
       readonly mount: string;
+    }
+  | {
+      readonly type: 'kubernetes';
+      /** The role of the auth method, which says whose service account tokens it takes. */
+      readonly role: string;
+      /** A service account's token; the kubelet keeps it fresh, and it is read again for each login. */
+      readonly tokenFile: string;
+      /** Where the auth method is mounted: `kubernetes`. */
+      readonly mount: string;
     };
+
+/** A way to log in that gives a new token each time. */
+type VaultLogin = Exclude<VaultAuth, { type: 'token-file' }>;
 
 /** A token and how long it lasts. */
 interface Lease {
@@ -41,7 +53,7 @@ const loginPauseMs = 30_000;
 
 /**
  * Requests to Vault with a token that is kept alive: renewed at two thirds of its TTL, taken anew (file read again, or
- * AppRole login) when it has run out or Vault answers 403.
+ * logged in again) when it has run out or Vault answers 403.
  */
 export class VaultSession {
   readonly #api: VaultApi;
@@ -86,7 +98,7 @@ export class VaultSession {
     clearTimeout(this.#timer);
     const lease = this.#lease;
     this.#lease = undefined;
-    if (lease === undefined || this.#auth.type !== 'approle') return;
+    if (lease === undefined || this.#auth.type === 'token-file') return;
     const signal = AbortSignal.timeout(1_000);
     await this.#api
       .request({ path: 'auth/token/revoke-self', body: {}, token: lease.token, signal })
@@ -148,7 +160,7 @@ export class VaultSession {
     if (this.#closed) return lease;
     this.#lease = lease;
     // A token from a file that can't be renewed is replaced in the file, and read when Vault refuses the old one.
-    if (lease.ttl > 0 && (lease.renewable || this.#auth.type === 'approle'))
+    if (lease.ttl > 0 && (lease.renewable || this.#auth.type !== 'token-file'))
       this.#renewIn((lease.ttl * 2_000) / 3, lease);
     return lease;
   }
@@ -162,7 +174,7 @@ export class VaultSession {
     try {
       const renewed = lease.renewable ? await this.#renewSelf(lease) : undefined;
       if (renewed !== undefined) this.#hold(renewed);
-      else if (this.#auth.type === 'approle') await this.#acquire();
+      else if (this.#auth.type !== 'token-file') await this.#acquire();
       else
         this.#log.warn(
           { ttlSeconds: lease.ttl },
@@ -203,26 +215,15 @@ export class VaultSession {
     }
   }
 
-  async #login(auth: Extract<VaultAuth, { type: 'approle' }>): Promise<Lease> {
-    const [roleId, secretId] = await Promise.all([
-      readCredential(auth.roleIdFile),
-      readCredential(auth.secretIdFile),
-    ]);
+  async #login(auth: VaultLogin): Promise<Lease> {
+    const body = await credentialsOf(auth);
     try {
-      const answer = await this.#api.request({
-        path: `auth/${auth.mount}/login`,
-        body: { role_id: roleId, secret_id: secretId },
-      });
+      const answer = await this.#api.request({ path: `auth/${auth.mount}/login`, body });
       const { client_token: token, lease_duration: ttl, renewable } = readAnswer(loginAnswer, answer).auth;
       return { token, ttl, renewable, firstTtl: ttl, since: Date.now() };
     } catch (error) {
       if (!(error instanceof VaultRefusal)) throw error;
-      throw new KeyServiceError(
-        'denied',
-        'VaultLoginFailed',
-        `the AppRole login at auth/${auth.mount} was refused: ${error.reason}`,
-        `check role id and secret id (${auth.roleIdFile}, ${auth.secretIdFile}): a secret id can run out or be used up`,
-      );
+      throw loginRefused(auth, error);
     }
   }
 
@@ -235,6 +236,31 @@ export class VaultSession {
       `give the token's policy the capability "${capability}" on ${request.path}, and no "create"`,
     );
   }
+}
+
+async function credentialsOf(auth: VaultLogin): Promise<Record<string, string>> {
+  if (auth.type === 'kubernetes') return { role: auth.role, jwt: await readCredential(auth.tokenFile) };
+  const [roleId, secretId] = await Promise.all([
+    readCredential(auth.roleIdFile),
+    readCredential(auth.secretIdFile),
+  ]);
+  return { role_id: roleId, secret_id: secretId };
+}
+
+function loginRefused(auth: VaultLogin, { reason }: VaultRefusal): KeyServiceError {
+  return auth.type === 'kubernetes'
+    ? new KeyServiceError(
+        'denied',
+        'VaultLoginFailed',
+        `the Kubernetes login at auth/${auth.mount} with the role ${auth.role} was refused: ${reason}`,
+        `check that the role takes the service account, namespace and audience of the token in ${auth.tokenFile}, and that Vault may review tokens`,
+      )
+    : new KeyServiceError(
+        'denied',
+        'VaultLoginFailed',
+        `the AppRole login at auth/${auth.mount} was refused: ${reason}`,
+        `check role id and secret id (${auth.roleIdFile}, ${auth.secretIdFile}): a secret id can run out or be used up`,
+      );
 }
 
 function isForbidden(error: unknown): boolean {

@@ -3,7 +3,13 @@ import { type Logger } from '../telemetry/logger.ts';
 import { CurrentVersion } from './current-version.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
 import { readAnswer, VaultApi, VaultRefusal, type VaultConnection } from './vault-api.ts';
-import { formatVaultKeyId, parseVaultKeyId, type VaultKeyId } from './vault-key-id.ts';
+import {
+  associatedDataFingerprint,
+  formatVaultKeyId,
+  isBefore,
+  parseVaultKeyId,
+  type VaultKeyId,
+} from './vault-key-id.ts';
 import { VaultSession, type VaultAuth } from './vault-session.ts';
 
 /** A key of a Vault's transit engine. */
@@ -14,10 +20,13 @@ export interface VaultTransitOptions extends VaultConnection {
   readonly mount: string;
   readonly key: string;
   readonly auth: VaultAuth;
+  /** Bound to each ciphertext, which opens with exactly the same only; for keys of the AEAD types. No secrets. */
+  readonly associatedData?: string;
 }
 
 const keyAnswer = z.object({
   data: z.object({
+    type: z.string().optional(),
     latest_version: z.number().int().positive(),
     derived: z.boolean().optional(),
     supports_encryption: z.boolean().optional(),
@@ -26,6 +35,8 @@ const keyAnswer = z.object({
   }),
 });
 const encryptAnswer = z.object({ data: z.object({ ciphertext: z.string() }) });
+/** The key types of which Vault takes associated data. */
+const aeadTypes = new Set(['aes128-gcm96', 'aes256-gcm96', 'chacha20-poly1305', 'xchacha20-poly1305']);
 const decryptAnswer = z.object({ data: z.object({ plaintext: z.string() }) });
 
 type KeyData = z.infer<typeof keyAnswer>['data'];
@@ -38,10 +49,19 @@ export class VaultTransitKeyService implements KeyService {
   readonly #options: VaultTransitOptions;
   readonly #session: VaultSession;
   readonly #current: CurrentVersion;
+  /** As the requests of Vault's have it. */
+  readonly #associatedData: { readonly associated_data?: string };
+  readonly #dataFingerprint: { readonly associatedData?: string };
   #newest: VaultKeyId | undefined;
+  /** When the versions were made that Vault told of. */
+  readonly #createdAt = new Map<number, unknown>();
 
   constructor(options: VaultTransitOptions, log: Logger) {
     this.#options = options;
+    const { associatedData: data } = options;
+    this.#associatedData =
+      data === undefined ? {} : { associated_data: Buffer.from(data).toString('base64') };
+    this.#dataFingerprint = data === undefined ? {} : { associatedData: associatedDataFingerprint(data) };
     const api = new VaultApi(options);
     this.#session = new VaultSession(api, options.auth, log);
     this.#current = new CurrentVersion(
@@ -72,7 +92,11 @@ export class VaultTransitKeyService implements KeyService {
     try {
       const answer = await this.#session.request({
         path: `${this.#options.mount}/encrypt/${this.#options.key}`,
-        body: { plaintext: plaintext.toString('base64'), key_version: id.version },
+        body: {
+          plaintext: plaintext.toString('base64'),
+          key_version: id.version,
+          ...this.#associatedData,
+        },
         signal,
       });
       ciphertext = readAnswer(encryptAnswer, answer).data.ciphertext;
@@ -91,8 +115,9 @@ export class VaultTransitKeyService implements KeyService {
   async decrypt(ciphertext: Buffer, keyId: string, signal?: AbortSignal): Promise<Buffer> {
     const id = this.#own(keyId);
     const text = ciphertext.toString('latin1');
-    const version = /^vault:v([1-9][0-9]{0,8}):[A-Za-z0-9+/]+={0,2}$/.exec(text)?.[1];
-    if (version === undefined) {
+    const [, version, encoded] = /^vault:v([1-9][0-9]{0,8}):([A-Za-z0-9+/]+={0,2})$/.exec(text) ?? [];
+    // Vault would also take base64 in which unused bits are set: another ciphertext that opens.
+    if (encoded === undefined || Buffer.from(encoded, 'base64').toString('base64') !== encoded) {
       throw new KeyServiceError(
         'invalid',
         'CiphertextInvalid',
@@ -106,14 +131,24 @@ export class VaultTransitKeyService implements KeyService {
     try {
       const answer = await this.#session.request({
         path: `${this.#options.mount}/decrypt/${this.#options.key}`,
-        body: { ciphertext: text },
+        body: { ciphertext: text, ...this.#associatedData },
         signal,
       });
-      return Buffer.from(readAnswer(decryptAnswer, answer).data.plaintext, 'base64');
+      const { plaintext } = readAnswer(decryptAnswer, answer).data;
+      await this.#requireMadeAt(id, signal);
+      return Buffer.from(plaintext, 'base64');
     } catch (error) {
       if (!(error instanceof VaultRefusal)) throw error;
       throw await this.#explainDecrypt(error, id, signal);
     }
+  }
+
+  /** What opened it must be the version that the id means, and not one of the same number with another creation time. */
+  async #requireMadeAt(id: VaultKeyId, signal: AbortSignal | undefined): Promise<void> {
+    if (this.#createdAt.get(id.version) === id.createdAt) return;
+    const data = await this.#readKey(signal);
+    if (data.keys[id.version] === id.createdAt) return;
+    throw wrongKey(`version ${id.version} of ${this.#name} was not made when the key id says`);
   }
 
   async close(): Promise<void> {
@@ -137,7 +172,22 @@ export class VaultTransitKeyService implements KeyService {
         'use a key of type aes256-gcm96 that is not derived',
       );
     }
-    const id: VaultKeyId = { service, mount, key, version: data.latest_version, createdAt };
+    if (this.#options.associatedData !== undefined && !aeadTypes.has(data.type ?? '')) {
+      throw new KeyServiceError(
+        'denied',
+        'VaultKeyUnfit',
+        `the key ${this.#name} is of type ${data.type ?? 'unknown'}, which takes no associated data`,
+        'use a key of type aes256-gcm96, or leave associatedData out',
+      );
+    }
+    const id: VaultKeyId = {
+      service,
+      mount,
+      key,
+      version: data.latest_version,
+      createdAt,
+      ...this.#dataFingerprint,
+    };
     const newest = this.#newest;
     if (newest !== undefined && isBefore(id, newest)) {
       throw new KeyServiceError(
@@ -160,7 +210,10 @@ export class VaultTransitKeyService implements KeyService {
         path: `${this.#options.mount}/keys/${this.#options.key}`,
         signal,
       });
-      return readAnswer(keyAnswer, answer).data;
+      const { data } = readAnswer(keyAnswer, answer);
+      for (const [version, createdAt] of Object.entries(data.keys))
+        this.#createdAt.set(Number(version), createdAt);
+      return data;
     } catch (error) {
       if (!(error instanceof VaultRefusal)) throw error;
       this.#current.forget();
@@ -202,7 +255,15 @@ export class VaultTransitKeyService implements KeyService {
   #own(keyId: string): VaultKeyId {
     const id = parseVaultKeyId(keyId);
     const { service, mount, key } = this.#options;
-    if (id?.service === service && id.mount === mount && id.key === key) return id;
+    if (id?.service === service && id.mount === mount && id.key === key) {
+      if (id.associatedData === this.#dataFingerprint.associatedData) return id;
+      throw new KeyServiceError(
+        'wrong-key',
+        'VaultAssociatedDataDiffers',
+        `the key id is of other associated data than that configured for ${this.#name}`,
+        'configure the associated data that this was sealed with: Vault opens it with no other',
+      );
+    }
     throw wrongKey(`the key id ${JSON.stringify(keyId.slice(0, 200))} is not of ${this.#name}`);
   }
 
@@ -243,10 +304,4 @@ function wrongKey(message: string): KeyServiceError {
     message,
     'check that the EncryptionConfiguration names the plugin of the key service that sealed this',
   );
-}
-
-/** An earlier version by number and by time. (By time alone two Vault nodes may disagree; a remade key counts anew.) */
-function isBefore(a: VaultKeyId, b: VaultKeyId): boolean {
-  const differs = a.version !== b.version || a.createdAt !== b.createdAt;
-  return differs && a.version <= b.version && a.createdAt <= b.createdAt;
 }

@@ -48,6 +48,27 @@ describe('a PluginConfiguration', () => {
     });
   });
 
+  it("has Vault's Kubernetes auth method, with the token of the pod's service account", () => {
+    const text = valid.replace('tokenFile: /etc/keyferry/token', 'kubernetes: { role: keyferry }');
+    expect(parsePluginConfiguration(text).keys[0]?.vaultTransit?.auth).toEqual({
+      type: 'kubernetes',
+      role: 'keyferry',
+      tokenFile: '/var/run/secrets/kubernetes.io/serviceaccount/token',
+      mount: 'kubernetes',
+    });
+  });
+
+  it('has a client certificate and associated data for Vault', () => {
+    const more = 'certFile: /c\n      keyFile: /k\n      associatedData: cluster-a\n      key: keyferry';
+    expect(
+      parsePluginConfiguration(valid.replace('key: keyferry', more)).keys[0]?.vaultTransit,
+    ).toMatchObject({
+      certFile: '/c',
+      keyFile: '/k',
+      associatedData: 'cluster-a',
+    });
+  });
+
   it('has a key in a file', () => {
     const text = `${valid.slice(0, valid.indexOf('    vaultTransit'))}    local: { service: edge, keyFile: /etc/keyferry/key }`;
     expect(parsePluginConfiguration(text).keys[0]).toMatchObject({
@@ -94,6 +115,16 @@ describe('a PluginConfiguration', () => {
     ['an address with a path', valid.replace(':8200', ':8200/v1'), 'keys[0].vaultTransit.address'],
     ['an address with credentials', valid.replace('http://', 'http://u:p@'), 'keys[0].vaultTransit.address'],
     ['no way to log in', valid.replace('tokenFile: /etc/keyferry/token', ''), 'keys[0].vaultTransit.auth'],
+    [
+      'two ways to log in',
+      valid.replace('tokenFile: /etc/keyferry/token', 'tokenFile: /t, kubernetes: { role: r }'),
+      'keys[0].vaultTransit.auth: must have exactly one of',
+    ],
+    [
+      'a client certificate without its key',
+      valid.replace('key: keyferry', 'certFile: /c\n      key: keyferry'),
+      'keys[0].vaultTransit: must have both certFile and keyFile',
+    ],
     ['broken YAML', `${valid}\n  : [`, 'line '],
   ])('with %s is refused, by its path', (_, text, path) => {
     expect(problemsOf(text)).toContain(path);

@@ -1,6 +1,15 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { createHash } from 'node:crypto';
+import {
+  appendFileSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { type LabConfig } from '../../lab/config.ts';
 import { type HttpClient } from '../../lab/http.ts';
@@ -11,6 +20,7 @@ import { findServer } from '../../lab/servers.ts';
 import { setUpVault, vaultAdmin, vaultLaunch, vaultUrl, writeVaultConfiguration } from '../../lab/vault.ts';
 import { type VaultAuth } from '../../src/keys/vault-session.ts';
 import { VaultTransitKeyService, type VaultTransitOptions } from '../../src/keys/vault-transit.ts';
+import { TokenReviewMock } from './token-review.mock.ts';
 
 export const silent = pino({ level: 'silent' });
 
@@ -18,6 +28,8 @@ export const silent = pino({ level: 'silent' });
 export class VaultAlone {
   readonly config: LabConfig;
   readonly admin: HttpClient;
+  /** What Vault asks about service account tokens, with `kubernetesAuth`. */
+  tokenReview: TokenReviewMock | undefined;
   readonly #processes: ProcessTable;
   #services: VaultTransitKeyService[] = [];
   #keys = 0;
@@ -29,7 +41,7 @@ export class VaultAlone {
   }
 
   /** Builds Vault if it isn't there yet: give it ten minutes. */
-  static async up(): Promise<VaultAlone> {
+  static async up(options: { kubernetesAuth?: boolean } = {}): Promise<VaultAlone> {
     const dir = mkdtempSync(join(tmpdir(), 'kf-vault-'));
     const config: LabConfig = {
       kind: 'keyferry-lab',
@@ -51,13 +63,17 @@ export class VaultAlone {
     };
     const processes = new ProcessTable(labPaths(dir).run);
     writeVaultConfiguration(config);
+    if (options.kubernetesAuth === true) await addPluginFolder(config);
     await processes.startAndWait(vaultLaunch(config));
     await setUpVault(config);
-    return new VaultAlone(config, processes);
+    const vault = new VaultAlone(config, processes);
+    if (options.kubernetesAuth === true) await vault.#enableKubernetesAuth();
+    return vault;
   }
 
   async down(): Promise<void> {
     this.admin.close();
+    await this.tokenReview?.close();
     await this.stop();
     rmSync(this.config.dir, { recursive: true, force: true });
   }
@@ -132,6 +148,62 @@ export class VaultAlone {
     };
   }
 
+  /** A role of the Kubernetes auth method that may use the test's key, and a service account's token that it takes. */
+  async kubernetes(role: object = {}): Promise<VaultAuth & { type: 'kubernetes' }> {
+    await this.token();
+    await this.write(`auth/kubernetes/role/${this.key}`, {
+      bound_service_account_names: ['keyferry'],
+      bound_service_account_namespaces: ['kube-system'],
+      token_policies: [this.key],
+      ...role,
+    });
+    const token = this.tokenReview?.issue('kube-system', 'keyferry') ?? '';
+    return {
+      type: 'kubernetes',
+      mount: 'kubernetes',
+      role: this.key,
+      tokenFile: this.file(`${this.key}.jwt`, token),
+    };
+  }
+
+  /** A second listener, over TLS and for clients with a certificate only, from the next start on; all from Vault's own PKI. */
+  async listenWithTls(port: number): Promise<{ ca: string; cert: string; key: string }> {
+    await this.write('sys/mounts/pki', { type: 'pki' });
+    const root = (await this.write('pki/root/generate/internal', { common_name: 'test' })) as {
+      data: { certificate: string };
+    };
+    await this.write('pki/roles/any', {
+      allow_any_name: true,
+      allow_ip_sans: true,
+      key_type: 'ec',
+      key_bits: 256,
+    });
+    const issue = async (name: string) => {
+      const issued = (await this.write('pki/issue/any', {
+        common_name: name,
+        ip_sans: '127.0.0.1',
+        ttl: '1h',
+      })) as {
+        data: { certificate: string; private_key: string };
+      };
+      return { cert: issued.data.certificate, key: issued.data.private_key };
+    };
+    const ca = root.data.certificate;
+    const server = await issue('localhost');
+    appendFileSync(
+      labPaths(this.config.dir).vault.config,
+      `listener "tcp" {
+  address                            = "127.0.0.1:${port}"
+  tls_cert_file                      = ${JSON.stringify(this.file('tls.crt', server.cert))}
+  tls_key_file                       = ${JSON.stringify(this.file('tls.key', server.key))}
+  tls_client_ca_file                 = ${JSON.stringify(this.file('tls.ca', ca))}
+  tls_require_and_verify_client_cert = true
+}
+`,
+    );
+    return { ca, ...(await issue('plugin')) };
+  }
+
   /** The test's key as a key service; `auth` may be the path of a token file. */
   service(auth: VaultAuth | string, over: Partial<VaultTransitOptions> = {}): VaultTransitKeyService {
     const made = new VaultTransitKeyService(
@@ -149,8 +221,39 @@ export class VaultAlone {
     return made;
   }
 
+  async #enableKubernetesAuth(): Promise<void> {
+    this.tokenReview = await TokenReviewMock.start();
+    const sha256 = createHash('sha256')
+      .update(readFileSync(pluginFile(this.config)))
+      .digest('hex');
+    await this.write('sys/plugins/catalog/auth/kubernetes', {
+      sha256,
+      command: basename(pluginFile(this.config)),
+    });
+    await this.write('sys/auth/kubernetes', { type: 'kubernetes' });
+    await this.write('auth/kubernetes/config', {
+      kubernetes_host: this.tokenReview.url,
+      disable_local_ca_jwt: true,
+    });
+  }
+
   async closeServices(): Promise<void> {
     await Promise.all(this.#services.map((service) => service.close()));
     this.#services = [];
   }
+}
+
+function pluginFile(config: LabConfig): string {
+  return join(config.dir, 'plugins', 'vault-plugin-auth-kubernetes');
+}
+
+/** Vault runs plugins out of one folder only, and none that a link leads out of it. */
+async function addPluginFolder(config: LabConfig): Promise<void> {
+  const plugin = await findServer('vault-plugin-auth-kubernetes', (line) =>
+    process.stderr.write(`${line}\n`),
+  );
+  const file = pluginFile(config);
+  mkdirSync(dirname(file));
+  copyFileSync(plugin, file);
+  appendFileSync(labPaths(config.dir).vault.config, `plugin_directory = ${JSON.stringify(dirname(file))}\n`);
 }

@@ -24,27 +24,46 @@ const auth = z
     appRole: z
       .strictObject({ roleIdFile: absolutePath, secretIdFile: absolutePath, mount: mount.default('approle') })
       .optional(),
+    kubernetes: z
+      .strictObject({
+        role: name,
+        tokenFile: absolutePath.default('/var/run/secrets/kubernetes.io/serviceaccount/token'),
+        mount: mount.default('kubernetes'),
+      })
+      .optional(),
   })
-  .transform(({ tokenFile, appRole }, context): VaultAuth => {
-    if (tokenFile !== undefined && appRole === undefined) return { type: 'token-file', tokenFile };
-    if (tokenFile === undefined && appRole !== undefined) return { type: 'approle', ...appRole };
-    context.addIssue({ code: 'custom', message: 'must have either tokenFile or appRole' });
+  .transform(({ tokenFile, appRole, kubernetes }, context): VaultAuth => {
+    const ways: VaultAuth[] = [];
+    if (tokenFile !== undefined) ways.push({ type: 'token-file', tokenFile });
+    if (appRole !== undefined) ways.push({ type: 'approle', ...appRole });
+    if (kubernetes !== undefined) ways.push({ type: 'kubernetes', ...kubernetes });
+    const [way] = ways;
+    if (way !== undefined && ways.length === 1) return way;
+    context.addIssue({ code: 'custom', message: 'must have exactly one of tokenFile, appRole, kubernetes' });
     return z.NEVER;
   });
 
 /** A key of a Vault's transit engine. */
 export const vaultTransit = keyServiceType({
-  schema: z.strictObject({
-    service: name,
-    address,
-    mount: mount.default('transit'),
-    key: name,
-    auth,
-    caFile: absolutePath.optional(),
-    namespace: z.string().min(1, 'must not be empty; leave it out for the root namespace').optional(),
-  }),
+  schema: z
+    .strictObject({
+      service: name,
+      address,
+      mount: mount.default('transit'),
+      key: name,
+      auth,
+      caFile: absolutePath.optional(),
+      certFile: absolutePath.optional(),
+      keyFile: absolutePath.optional(),
+      associatedData: z.string().min(1, 'must not be empty; leave it out for none').max(1024).exactOptional(),
+      namespace: z.string().min(1, 'must not be empty; leave it out for the root namespace').optional(),
+    })
+    .refine(
+      ({ certFile, keyFile }) => (certFile === undefined) === (keyFile === undefined),
+      'must have both certFile and keyFile, or neither',
+    ),
 
-  async open({ caFile, namespace, ...settings }, log) {
+  async open({ caFile, certFile, keyFile, namespace, ...settings }, log) {
     if (travelsInTheClear(settings.address)) {
       log.warn(
         { address: settings.address },
@@ -55,7 +74,15 @@ export const vaultTransit = keyServiceType({
       {
         ...settings,
         ...(namespace === undefined ? {} : { namespace }),
-        ...(caFile === undefined ? {} : { ca: await readCa(caFile) }),
+        ...(caFile === undefined ? {} : { ca: await readPem(caFile, 'CERTIFICATE') }),
+        ...(certFile === undefined || keyFile === undefined
+          ? {}
+          : {
+              clientCertificate: {
+                cert: await readPem(certFile, 'CERTIFICATE'),
+                key: await readPem(keyFile, 'PRIVATE KEY'),
+              },
+            }),
       },
       log,
     );
@@ -69,14 +96,12 @@ export const vaultTransit = keyServiceType({
       : undefined,
 });
 
-async function readCa(file: string): Promise<string> {
+async function readPem(file: string, what: 'CERTIFICATE' | 'PRIVATE KEY'): Promise<string> {
   const text = await readFile(file, 'utf8').catch(() => '');
-  if (text.includes('-----BEGIN CERTIFICATE-----')) return text;
+  if (new RegExp(`-----BEGIN ([A-Z]+ )?${what}-----`).test(text)) return text;
   throw new KeyferryError(
     'PluginConfigurationInvalid',
-    `the CA file ${file} is not there, or holds no certificate`,
-    {
-      remedy: "put the CA certificate of Vault there as PEM, or leave caFile out to trust the system's",
-    },
+    `the file ${file} is not there, or holds no ${what.toLowerCase()}`,
+    { remedy: `put the ${what.toLowerCase()} there as PEM, readable for this user` },
   );
 }
