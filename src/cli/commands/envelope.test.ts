@@ -9,7 +9,8 @@ import { InMemoryTestDoubleKeyService } from '../../keys/in-memory.test-helper.t
 import { KmsPluginServer } from '../../kms-plugin/server.ts';
 import { runCli, type CliAnswer } from '../../../test/support/cli.ts';
 
-jest.setTimeout(60_000);
+// Each command is a process of its own.
+jest.setTimeout(180_000);
 
 const at = '/registry/secrets/default/a';
 const secret = (byte: number, size = 32) => Buffer.alloc(size, byte).toString('base64');

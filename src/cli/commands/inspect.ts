@@ -63,7 +63,8 @@ Exits with 1 where a value is in no format that kube-apiserver reads.`,
         }
       }
       await writeAll(answers, process.stdout);
-      process.stdin.destroy();
+      // Whoever still writes to an input that isn't read any more should hear of it.
+      if (what === '-') process.stdin.destroy();
       if (unread > 0) process.exitCode = ExitCode.no;
     });
 }
