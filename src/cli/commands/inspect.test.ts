@@ -45,7 +45,7 @@ async function inspect(...args: string[]): Promise<CliAnswer> {
   process.exitCode = 0;
   try {
     await inspectCommand().parseAsync(args, { from: 'user' });
-    return { code: Number(process.exitCode), ...said };
+    return { code: process.exitCode, ...said };
   } catch (error) {
     return { code: reportError(error, false), ...said };
   } finally {
