@@ -13,6 +13,12 @@ export interface Pkcs11PoolOptions extends Pkcs11KeyOptions {
   readonly hangMs?: number;
 }
 
+/** What the pool needs of a process. */
+export type SessionProcess = Pick<Pkcs11Process, 'pid' | 'busy' | 'ask' | 'kill' | 'stop'>;
+type StartProcess = (withoutEnv: string | undefined, onExit: (how: string) => void) => SessionProcess;
+
+const startProcess: StartProcess = (withoutEnv, onExit) => Pkcs11Process.start(withoutEnv, onExit);
+
 interface Job {
   readonly request: Pkcs11Request;
   readonly settle: (outcome: Pkcs11Answer | KeyServiceError) => void;
@@ -33,10 +39,11 @@ const longestDelayMs = 10_000;
 export class Pkcs11Pool {
   readonly #options: Pkcs11PoolOptions;
   readonly #log: Logger;
+  readonly #start: StartProcess;
   readonly #pin: PinSource;
   /** All processes there are; and those of them that are logged in, and not on their way out. */
-  readonly #started = new Set<Pkcs11Process>();
-  readonly #processes = new Set<Pkcs11Process>();
+  readonly #started = new Set<SessionProcess>();
+  readonly #processes = new Set<SessionProcess>();
   #queue: Job[] = [];
   #opening: Promise<void> | undefined;
   #failures = 0;
@@ -46,9 +53,11 @@ export class Pkcs11Pool {
   #timer: NodeJS.Timeout | undefined;
   #closed = false;
 
-  constructor(options: Pkcs11PoolOptions, log: Logger) {
+  /** @param start - makes a process; another than {@link Pkcs11Process.start} for tests */
+  constructor(options: Pkcs11PoolOptions, log: Logger, start: StartProcess = startProcess) {
     this.#options = options;
     this.#log = log;
+    this.#start = start;
     this.#pin = new PinSource(options.pin);
   }
 
@@ -123,7 +132,7 @@ export class Pkcs11Pool {
     }
   }
 
-  async #carryOut(process: Pkcs11Process, job: Job): Promise<void> {
+  async #carryOut(process: SessionProcess, job: Job): Promise<void> {
     try {
       const answer = await this.#ask(process, job.request);
       const failure = answer.type === 'failed' ? answer.failure : undefined;
@@ -150,11 +159,11 @@ export class Pkcs11Pool {
 
   async #open(): Promise<void> {
     let pin = '';
-    let process: Pkcs11Process | undefined;
+    let process: SessionProcess | undefined;
     try {
       pin = await this.#pin.read();
       const { pin: reference, module, service, token, key, mechanism, ivFrom } = this.#options;
-      const started = Pkcs11Process.start(reference.type === 'env' ? reference.name : undefined, (how) =>
+      const started = this.#start(reference.type === 'env' ? reference.name : undefined, (how) =>
         this.#ended(started, how),
       );
       process = started;
@@ -177,7 +186,7 @@ export class Pkcs11Pool {
     }
   }
 
-  async #ask(process: Pkcs11Process, request: Pkcs11Request): Promise<Pkcs11Answer> {
+  async #ask(process: SessionProcess, request: Pkcs11Request): Promise<Pkcs11Answer> {
     const hang = setTimeout(() => {
       this.#log.warn(
         { pid: process.pid, request: request.type },
@@ -193,7 +202,7 @@ export class Pkcs11Pool {
   }
 
   /** A process is gone; by itself, when it is still one of ours. */
-  #ended(process: Pkcs11Process, how: string): void {
+  #ended(process: SessionProcess, how: string): void {
     this.#started.delete(process);
     if (!this.#processes.delete(process)) return;
     this.#delay();

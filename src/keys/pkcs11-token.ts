@@ -18,6 +18,8 @@ export interface Pkcs11Session {
 /** Of CK_TOKEN_INFO; PKCS#11 2.40, section 3.2. */
 const pinFinalTry = 0x20000;
 const pinLocked = 0x40000;
+/** CKS_RO_USER_FUNCTIONS and CKS_RW_USER_FUNCTIONS, which pkcs11js doesn't name. */
+const userStates: ReadonlySet<number> = new Set([1, 3]);
 
 /**
  * Loads the module, finds the token, and logs in. One C_Login at most, and none where a wrong PIN would lock the token.
@@ -70,20 +72,26 @@ export function closeSession({ module, handle }: Pkcs11Session): void {
   }
 }
 
-/** @throws Pkcs11TokenError when the token that was logged in to is not in its slot any more */
-export function assertPresent({ module, slot, tokenSerial, tokenLabel }: Pkcs11Session): void {
-  let serial: string | undefined;
+/**
+ * That no key was found means something only on the token that was logged in to, and by who still is: private objects
+ * aren't shown to others.
+ *
+ * @throws Pkcs11TokenError when the token isn't in its slot any more, or has forgotten the login
+ */
+export function assertPresent({ module, slot, handle, tokenSerial, tokenLabel }: Pkcs11Session): void {
+  let present = false;
   try {
-    serial = text(module.C_GetTokenInfo(slot).serialNumber);
+    const { serialNumber } = module.C_GetTokenInfo(slot);
+    present = text(serialNumber) === tokenSerial && userStates.has(module.C_GetSessionInfo(handle).state);
   } catch {
     // Some tokens answer CKR_TOKEN_NOT_PRESENT, some CKR_GENERAL_ERROR.
   }
-  if (serial === tokenSerial) return;
+  if (present) return;
   throw new Pkcs11TokenError(
     'unavailable',
     'UnavailablePkcs11Token',
-    `the token ${JSON.stringify(tokenLabel)} is not in its slot any more`,
-    'put it back',
+    `the token ${JSON.stringify(tokenLabel)} is not in its slot any more, or has forgotten the login`,
+    'put it back; keyferry logs in again by itself',
     true,
   );
 }

@@ -154,7 +154,22 @@ describe('a token', () => {
     await untilOpened(() => keys.decrypt(sealed, version.keyId));
   });
 
-  it('made anew with a copy of the key has its key id, and opens what the other sealed', async () => {
+  it('that was initialised anew opens what it sealed before, once the key was put back', async () => {
+    const bytes = randomBytes(32);
+    await hsm.key({ type: 'make-aes', id: '0a', bytes }, 'restored');
+    const keys = hsm.service('AES-GCM', { key: { label: 'restored' } });
+    const version = await keys.current();
+    const sealed = await keys.encrypt(seed, version);
+    await hsm.initToken(hsm.token);
+    await expect(keys.decrypt(sealed, version.keyId)).rejects.toThrow(
+      failsWith('Pkcs11KeyNotFound', 'not-found'),
+    );
+    await hsm.key({ type: 'make-aes', id: '0a', bytes }, 'restored');
+    expect(await keys.decrypt(sealed, version.keyId)).toEqual(seed);
+    expect((await keys.current()).keyId).toBe(version.keyId);
+  });
+
+  it('beside another, with a copy of its key, has its key id, and opens what the other sealed', async () => {
     const bytes = randomBytes(32);
     await hsm.key({ type: 'make-aes', id: '0a', bytes }, 'copied');
     await hsm.initToken('second-token');
