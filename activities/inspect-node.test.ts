@@ -20,7 +20,7 @@ beforeEach(() => {
     file: join(directory, 'config.yaml'),
     resources: ['secrets', 'configmaps'],
     source: { type: 'kms', name: SOURCE_KMS },
-    target: { type: 'kms', name: 'new', endpoint: endpointOf('new.sock'), timeout: '3s' },
+    target: { type: 'kms', name: 'new', endpoint: endpointOf('new.sock'), timeout: '60s' },
   };
   writeFileSync(
     input.file,
@@ -29,7 +29,7 @@ beforeEach(() => {
       aescbcKey: '',
       endpoint: endpointOf('new.sock'),
       sourceEndpoint: endpointOf('old.sock'),
-    }),
+    }).replace('timeout: 3s', 'timeout: 60s'),
   );
 });
 

@@ -28,6 +28,9 @@ afterEach(async () => {
   rmSync(folder, { recursive: true, force: true });
 });
 
+/** Milliseconds: no machine is so slow that a third of it counts as slow. */
+const patient = 60_000;
+
 /** What the linter finds of a plugin that is good but for this. */
 async function checksOf(
   mistake: (good: MockBehaviour) => Partial<MockBehaviour>,
@@ -36,7 +39,7 @@ async function checksOf(
   const good = wellBehaved();
   const plugin = await MockPlugin.start(socket, { ...good, ...mistake(good) });
   cleanups.push(() => plugin.stop());
-  return (await probePlugin(`unix://${socket}`, options)).checks;
+  return (await probePlugin(`unix://${socket}`, { timeoutMs: patient, ...options })).checks;
 }
 
 function findings(checks: readonly Check[]): Record<string, Check['outcome']> {
@@ -108,7 +111,7 @@ describe('the linter passes', () => {
     const keys = new InMemoryTestDoubleKeyService();
     const server = await KmsPluginServer.start(socket, keys, pino({ level: 'silent' }), protection);
     cleanups.push(() => server.stop());
-    const probe = await probePlugin(`unix://${socket}`, { forMs: 100, everyMs: 10 });
+    const probe = await probePlugin(`unix://${socket}`, { timeoutMs: patient, forMs: 100, everyMs: 10 });
     expect(findings(probe.checks)).toEqual({});
     expect(probe.keyId).toBe('in-memory-test-double/v1');
   });
