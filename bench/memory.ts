@@ -1,10 +1,17 @@
 // How much memory a worker takes, and how long histories get, at 5,000 and at 100,000 Secrets: npm run bench:memory [-- N …]
 //
 // Each size has a lab of its own (one API server, one worker) that is migrated up to the gate before cutover: rewriting,
-// a census, and reads. What is measured goes to bench/results/memory.json, sample by sample.
+// a census, and reads. The worker is that of the build, as users run it: one that runs from the sources also holds the
+// bundler that made its workflows. What is measured goes to bench/results/memory.json, sample by sample.
+import { spawn, type ChildProcess } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
+import { TASK_QUEUE } from '../lab/config.ts';
+import { saysReady } from '../lab/keyferry-processes.ts';
+import { temporalAddress } from '../lab/temporal.ts';
 import { ControlPlane } from '../test/support/control-plane.ts';
 import { historyLengths } from '../test/support/history.ts';
 
@@ -31,10 +38,11 @@ interface Result {
 }
 
 async function measure(secrets: number): Promise<Result> {
-  const plane = await ControlPlane.up({ apiServers: 1, seed: { secrets, large: 2 } });
+  const plane = await ControlPlane.up({ apiServers: 1, workers: 0, seed: { secrets, large: 2 } });
+  const worker = await startWorker(plane);
   try {
-    const pid = plane.lab.pid('worker-1');
-    if (pid === undefined) throw new Error('the lab has no worker');
+    const { pid } = worker;
+    if (pid === undefined) throw new Error('the worker has no process');
     const rssBeforeMiB = memoryOf(pid, 'VmRSS');
     const begun = Date.now();
     const migration = await plane.start();
@@ -69,8 +77,25 @@ async function measure(secrets: number): Promise<Result> {
       samples,
     };
   } finally {
+    worker.kill('SIGKILL');
     await plane.down();
   }
+}
+
+async function startWorker(plane: ControlPlane): Promise<ChildProcess> {
+  const keyferry = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url));
+  const temporal = ['--temporal-address', temporalAddress(plane.lab.config)];
+  const worker = spawn(process.execPath, [keyferry, 'worker', ...temporal, '--task-queue', TASK_QUEUE], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  let log = '';
+  worker.stdout.setEncoding('utf8');
+  while (!saysReady(log)) {
+    const [text] = (await once(worker.stdout, 'data')) as [string];
+    log += text;
+  }
+  worker.stdout.resume();
+  return worker;
 }
 
 /** @param field - `VmRSS`, or `VmHWM` for the most there ever was */
