@@ -20,6 +20,12 @@ const SHUTDOWN_GRACE = '15s';
 /** How long Temporal waits for the worker that has a workflow in its cache, before another is asked: it may be dead. */
 const CACHED_WORKER_WAIT = '5s';
 
+/**
+ * Each poll that a frozen worker leaves open takes one task with it, which Temporal misses after its timeout, one after
+ * another. Tasks are few and long here: two polls bring them as fast as ten.
+ */
+const POLLS = 2;
+
 /** Runs workflows and the activities of clusters until the process is told to stop. */
 export async function runWorker(options: TemporalTarget & { taskQueue: string }): Promise<void> {
   const log = createLogger('worker');
@@ -60,6 +66,8 @@ async function serve(
       namespace: temporal.namespace,
       ...options,
       shutdownGraceTime: SHUTDOWN_GRACE,
+      maxConcurrentWorkflowTaskPolls: POLLS,
+      maxConcurrentActivityTaskPolls: POLLS,
       stickyQueueScheduleToStartTimeout: CACHED_WORKER_WAIT,
       maxHeartbeatThrottleInterval: '1s',
       defaultHeartbeatThrottleInterval: '1s',
