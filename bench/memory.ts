@@ -86,15 +86,15 @@ async function startWorker(plane: ControlPlane): Promise<ChildProcess> {
   const keyferry = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url));
   const temporal = ['--temporal-address', temporalAddress(plane.lab.config)];
   const worker = spawn(process.execPath, [keyferry, 'worker', ...temporal, '--task-queue', TASK_QUEUE], {
-    stdio: ['ignore', 'pipe', 'inherit'],
+    stdio: ['ignore', 'inherit', 'pipe'],
   });
   let log = '';
-  worker.stdout.setEncoding('utf8');
+  worker.stderr.setEncoding('utf8');
   while (!saysReady(log)) {
-    const [text] = (await once(worker.stdout, 'data')) as [string];
+    const [text] = (await once(worker.stderr, 'data')) as [string];
     log += text;
   }
-  worker.stdout.resume();
+  worker.stderr.resume();
   return worker;
 }
 
