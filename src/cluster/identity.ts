@@ -8,6 +8,9 @@ import { loadedConfiguration } from './convergence.ts';
 const LEASES =
   '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io%2Fidentity%3Dkube-apiserver';
 
+/** API servers that aren't listed and are told by name: the state of a migration holds them. */
+const MAX_STRANGERS = 10;
+
 /** The Lease by which an API server says that it lives. */
 interface IdentityLease {
   name: string;
@@ -34,7 +37,12 @@ export async function lookAtServers(cluster: Cluster, known: readonly string[] =
   const strangers = (await identityLeases(cluster)).filter(
     (lease) => lease.renewedAt + lease.durationMs > now && !listed.has(identityOf(lease)),
   );
-  return { servers, strangers: strangers.map(({ name, hostname }) => `${hostname} (Lease ${name})`).sort() };
+  const named = strangers.map(({ name, hostname }) => `${hostname} (Lease ${name})`).sort();
+  const more = named.length - MAX_STRANGERS;
+  return {
+    servers,
+    strangers: more > 0 ? [...named.slice(0, MAX_STRANGERS), `${more} more`] : named,
+  };
 }
 
 async function lookAt(server: ApiServer): Promise<ServerLook> {
