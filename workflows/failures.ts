@@ -5,7 +5,7 @@ import {
   TemporalFailure,
   TimeoutFailure,
 } from '@temporalio/workflow';
-import { clipped } from '../src/plan/words.ts';
+import { clipped, withRemedy } from '../src/plan/words.ts';
 
 /** Why a step did not succeed, in words for whoever waits. */
 export interface Trouble {
@@ -19,7 +19,7 @@ export interface Trouble {
 
 /** What is told of a trouble that will be tried again: what it is, and what can be done. */
 export function wordsOf({ message, remedy }: Trouble): string {
-  return remedy === undefined ? message : `${message} — ${remedy}`;
+  return remedy === undefined ? message : withRemedy(message, remedy);
 }
 
 /** Reads the failure of an activity or of a child; anything else is a defect of the workflow and is thrown on. */

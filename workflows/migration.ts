@@ -10,6 +10,7 @@ import {
 import { outline } from '../src/plan/outline.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
 import type { Step } from '../src/plan/transition.ts';
+import { withRemedy } from '../src/plan/words.ts';
 import { troubleOf, wordsOf } from './failures.ts';
 import { isHistoryLong, untilHistoryIsLong } from './history.ts';
 import * as messages from './messages.ts';
@@ -81,7 +82,7 @@ async function attempt(run: MigrationRun, step: Step): Promise<string | undefine
     // Without a fence nothing can be said to stand still: there is no holding on to that.
     if (trouble.retryable || step.kind === 'fence') return wordsOf(trouble);
     run.note({ actor: 'keyferry', verified: true, what: 'stopped', reason: trouble.message });
-    run.hold(`${trouble.message} — ${trouble.remedy ?? 'mend it'}, then resume; or roll back`);
+    run.hold(withRemedy(trouble.message, `${trouble.remedy ?? 'mend it'}, then resume; or roll back`));
     return undefined;
   } finally {
     run.tell();

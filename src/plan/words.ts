@@ -11,6 +11,12 @@ export function clipped(words: string, most = MAX_WORDS): string {
   return words.length <= most ? words : `${words.slice(0, most - 1)}…`;
 }
 
+/** A message and what to do about it: where there isn't room for both, what to do stays whole. */
+export function withRemedy(message: string, remedy: string): string {
+  const wayOut = ` — ${clipped(remedy, MAX_WORDS / 2)}`;
+  return `${clipped(message, MAX_WORDS - wayOut.length)}${wayOut}`;
+}
+
 /** A message without the keys of the objects it speaks of and the times it took: so that the same trouble has the same words. */
 export function withoutKeys(words: string, prefix: string): string {
   return words
