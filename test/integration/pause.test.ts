@@ -40,7 +40,7 @@ describe('a paused migration', () => {
   afterAll(() => cleanUp.run());
 
   test('in converge it reads "paused" once the restart under way has ended, and no file moves any more', async () => {
-    migration = await plane.start({ spec: { pace: { objectsPerSecond: 20, concurrency: 4, shards: 2 } } });
+    migration = await plane.start({ spec: { pace: { objectsPerSecond: 10, concurrency: 4, shards: 2 } } });
     await migration.until('the first server to restart', ({ waitingFor }) =>
       waitingFor.includes('to restart'),
     );
@@ -77,8 +77,8 @@ describe('a paused migration', () => {
   });
 
   test('in rewrite it is "pausing" until every writer has answered, and nothing is written while it is paused', async () => {
-    await migration.until('a part to be rewritten', ({ rewrite }) => rewrite.done > 50);
     const journal = cleanUp.keep(await Journal.start(plane.lab, { namespace: JOURNAL }), (one) => one.stop());
+    await migration.until('a part to be rewritten', ({ rewrite }) => rewrite.done > 50);
     await migration.order('pause');
     const paused = await migration.until('the pause to hold', ({ state }) => state === 'paused');
     expect(paused.phase).toBe('rewrite');
