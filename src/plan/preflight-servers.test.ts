@@ -129,6 +129,15 @@ describe('what failed', () => {
 describe('the list of API servers', () => {
   it('is complete without strangers', () =>
     expect(judgeStrangers({ answer: { servers: [{ name: 'cp-1' }], strangers: [] } }).outcome).toBe('pass'));
+  it('is worth another look where a listed one was silent: it may be that', () => {
+    const strangers = ['cp-2 (Lease x)'];
+    const judge = (silent?: string) =>
+      judgeStrangers({
+        answer: { servers: [{ name: 'cp-2', ...(silent === undefined ? {} : { silent }) }], strangers },
+      });
+    expect(passingTrouble([judge('no answer')])).toBeDefined();
+    expect(passingTrouble([judge()])).toBeUndefined();
+  });
   it('is not with one, by name', () => {
     const check = judgeStrangers({ answer: { servers: [], strangers: ['cp-9 (Lease apiserver-x)'] } });
     expect(check).toMatchObject({ outcome: 'fail', detail: 'not on the list: cp-9 (Lease apiserver-x)' });
