@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { packageRoot } from './paths.ts';
 
-export type ServerName = 'etcd' | 'kube-apiserver' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
+export type ServerName = 'age' | 'etcd' | 'kube-apiserver' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
 
 /** How one server is told, found and built. Its version is the one that `lab/servers/<module>/go.mod` pins. */
 export interface ServerModule {
@@ -34,6 +34,21 @@ export interface ServerModule {
 const plain = () => '';
 
 export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
+  // No server, but a program of others all the same that keyferry is tried with.
+  age: {
+    name: 'age',
+    module: 'age',
+    versionOf: 'filippo.io/age',
+    main: 'filippo.io/age/cmd/age',
+    ldflags: (version) => `-X main.Version=v${version}`,
+    env: 'KEYFERRY_AGE',
+    versionArgs: ['--version'],
+    minimum: [1, 0],
+    minimumWhy: 'the file format is stable since',
+    why: 'what keyferry seals to an offline recipient has to open with it',
+    takes: 'some seconds',
+    inKubebuilderAssets: false,
+  },
   etcd: {
     name: 'etcd',
     module: 'etcd',

@@ -1,8 +1,4 @@
-import { execFileSync, spawnSync } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { Decrypter, generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { pino } from 'pino';
@@ -137,23 +133,6 @@ describe('an escrow', () => {
     expect(() => escrowTo([`age1${'q'.repeat(58)}`])).toThrow(
       expect.objectContaining({ code: 'EscrowRecipientInvalid' }),
     );
-  });
-});
-
-const age = process.env['KEYFERRY_AGE'] ?? 'age';
-const hasAge = spawnSync(age, ['--version']).status === 0;
-
-(hasAge ? describe : describe.skip)('the age tool (KEYFERRY_AGE, or from PATH)', () => {
-  it('opens the annotation: what it prints is the KEK', () => {
-    const folder = mkdtempSync(join(tmpdir(), 'kf-age-'));
-    try {
-      const file = join(folder, 'identity.txt');
-      writeFileSync(file, identityFile(identities[1]));
-      const kek = execFileSync(age, ['--decrypt', '--identity', file], { input: escrowOf(sealed) });
-      expect(new LocalKek(kek).open(sealed.ciphertext, sealed)).toEqual(seed);
-    } finally {
-      rmSync(folder, { recursive: true, force: true });
-    }
   });
 });
 
