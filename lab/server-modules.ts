@@ -3,7 +3,8 @@ import { join } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { packageRoot } from './paths.ts';
 
-export type ServerName = 'age' | 'etcd' | 'kube-apiserver' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
+export type ServerName =
+  'age' | 'etcd' | 'kube-apiserver' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
 
 /** How one server is told, found and built. Its version is the one that `lab/servers/<module>/go.mod` pins. */
 export interface ServerModule {

@@ -4,6 +4,7 @@ import { KeyferryError } from '../errors.ts';
 import { systemErrorCode } from '../keys/system-error.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { type PluginMetrics } from './metrics.ts';
+import { kmsV2Protocol } from './service.ts';
 import { type ServedKey } from './served-key.ts';
 
 /** A key by its name in the configuration. */
@@ -91,7 +92,10 @@ async function answerTo(
     case '/livez':
       return { statusCode: 200, body: 'ok\n' };
     case '/readyz':
-      return await check(keys, (key, signal) => key.health(signal).then(() => undefined));
+      return await check(keys, async (key, signal) => {
+        const { healthz } = await key.health(signal);
+        return healthz === kmsV2Protocol.healthy ? undefined : healthz;
+      });
     case '/healthz':
       return await check(keys, (key, signal) => key.roundTrip(signal));
     case '/metrics':

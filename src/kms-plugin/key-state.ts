@@ -69,16 +69,18 @@ export class KeyState {
    * @throws KeyServiceError why the service fails, when none was ever seen or the grace is over
    */
   async seal(dek: Buffer, signal: AbortSignal): Promise<SealedDek> {
-    if (this.#mayNotSeal()) await this.#refresh(signal);
-    if (this.#mayNotSeal()) throw this.#failure?.error ?? noKeyYet();
+    const late = this.#mayNotSeal() ? await this.#refresh(signal) : undefined;
+    if (this.#mayNotSeal()) throw this.#failure?.error ?? late ?? noKeyYet();
     return await this.#sealer.seal(dek, signal);
   }
 
   /** Asks the service, unless it failed a moment ago, and adopts what it says. */
   async health(signal: AbortSignal): Promise<KeyHealth> {
-    await this.#refresh(signal);
-    const { state, reason, keyId } = this.report();
-    return { healthz: state === 'failing' ? (reason ?? state) : kmsV2Protocol.healthy, keyId };
+    const late = await this.#refresh(signal);
+    const { state, reason, keyId, graceLeftMs } = this.report();
+    if (state === 'failing') return { healthz: reason ?? state, keyId };
+    if (late !== undefined && graceLeftMs === 0) return { healthz: wordsOf(late), keyId };
+    return { healthz: kmsV2Protocol.healthy, keyId };
   }
 
   report(): KeyReport {
@@ -87,11 +89,10 @@ export class KeyState {
     if (this.#failure === undefined) {
       return { keyId, state: keyId === '' ? 'unknown' : 'ok', graceLeftMs };
     }
-    const { message, remedy } = this.#failure.error;
     return {
       keyId,
       state: graceLeftMs > 0 ? 'degraded' : 'failing',
-      reason: `${message} (${remedy})`.slice(0, 900),
+      reason: wordsOf(this.#failure.error),
       graceLeftMs,
     };
   }
@@ -107,13 +108,22 @@ export class KeyState {
     return Math.max(0, this.#lastGoodAt + this.#graceMs - this.#now());
   }
 
-  async #refresh(signal: AbortSignal): Promise<void> {
-    if (this.#failure !== undefined && this.#now() < this.#failure.until) return;
-    this.#refreshing ??= this.#ask().finally(() => (this.#refreshing = undefined));
+  /**
+   * Asks once for all who wait.
+   *
+   * @returns why this caller waits no longer: that its deadline is over says little about the service, and nothing to others
+   */
+  async #refresh(signal: AbortSignal): Promise<KeyServiceError | undefined> {
+    if (this.#failure !== undefined && this.#now() < this.#failure.until) return undefined;
+    this.#refreshing ??= this.#ask()
+      .catch((error: unknown) => this.#fail(error))
+      .finally(() => (this.#refreshing = undefined));
     try {
       await withinDeadline(this.#refreshing, signal);
+      return undefined;
     } catch (error) {
-      this.#fail(error);
+      if (error instanceof KeyServiceError) return error;
+      throw error;
     }
   }
 
@@ -150,6 +160,10 @@ export class KeyState {
       'adopted a key version',
     );
   }
+}
+
+function wordsOf({ message, remedy }: KeyServiceError): string {
+  return `${message} (${remedy})`.slice(0, 900);
 }
 
 /** The API server would take what was sealed before it left for current, and never rewrite it. */

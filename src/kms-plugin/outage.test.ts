@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { InMemoryTestDoubleKeyService } from '../keys/in-memory.test-helper.ts';
 import { KeyServiceError } from '../keys/key-service.ts';
-import { type KmsPluginClient } from './client.ts';
+import { KmsPluginClient } from './client.ts';
 import { localKek, memory, PluginBench } from './plugin.test-helper.ts';
 import { type KmsPluginServer } from './server.ts';
 
@@ -126,6 +126,21 @@ describe('while the key service is away, a plugin', () => {
     bench.pass(minute);
     await client.status();
     expect(server.key.state.report().state).toBe('ok');
+  });
+});
+
+describe('a caller that hangs up', () => {
+  it('is no sign of an outage to the others', async () => {
+    const direct = await bench.plugin(keys, { localKek: undefined });
+    await direct.client.status();
+    const release = keys.hold();
+    const hasty = new KmsPluginClient(`unix://${bench.folder}/2.sock`, { timeoutMs: 1_000 });
+    bench.atEnd(() => hasty.close());
+    await hasty.status().catch(() => undefined);
+    const patient = direct.client.status();
+    release();
+    expect((await patient).healthz).toBe('ok');
+    expect(direct.server.key.state.report().state).toBe('ok');
   });
 });
 
