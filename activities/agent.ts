@@ -19,6 +19,7 @@ import {
   readConfigurationFile,
   readOriginal,
   replaceConfigurationFile,
+  withSecret,
   type ConfigurationFile,
 } from '../src/encryption-config/index.ts';
 import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
@@ -74,9 +75,12 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
           providers: providersFor(configuration, resource),
         }));
         // A migration that can begin must also be able to end: every edit is tried now.
+        const edit = { ...input, target: await withSecret(input.target) };
+        const arranged = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));
         findings.hashes = Object.fromEntries(
-          arrangements.map((arrangement) => [arrangement, hashOf(arrange(text, { ...input, arrangement }))]),
+          arrangements.map((arrangement, i) => [arrangement, hashOf(arranged[i] ?? '')]),
         ) as Record<Arrangement, string>;
+        findings.normalizedTargetHash = normalizedHash(arranged.at(-1) ?? '', node);
       } catch (error) {
         findings.troubles.push(troubleOf(error));
       }
@@ -94,7 +98,8 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
      */
     arrangeConfiguration: (input: ArrangeInput): Promise<ArrangeResult> =>
       inTurn(async () => {
-        const { migrationId, arrangement, checkedHash, left = arrangements, ...edit } = input;
+        const { migrationId, arrangement, checkedHash, left = arrangements } = input;
+        const edit = { ...input, target: await withSecret(input.target) };
         const present = await readConfigurationFile(edit.file);
         const kept = await keepOriginal(edit.file, migrationId);
         // Preflight looked at one file; another must not become the original that everything is worked out from.

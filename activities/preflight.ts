@@ -101,7 +101,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
                 );
           checks.push(
             judgeReads(reads, takeUp),
-            judgeTargetName(counted, reads, nodeFile(spec, '').target.name),
+            ...[judgeTargetName(counted, reads, targetOf(spec))].filter(isCheck),
             judgeRoom(
               counted,
               'answer' in status ? status.answer.members : [],

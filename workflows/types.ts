@@ -3,7 +3,7 @@ import type { CensusTally, ObjectName, ReadFailure, ReadsTally } from '../src/pl
 import type { Convergence } from '../src/cluster/convergence.ts';
 import type { Fence } from '../src/cluster/fence.ts';
 import type { Resource } from '../src/cluster/resources.ts';
-import type { Arrangement, ProviderEntry, ProviderRef } from '../src/encryption-config/types.ts';
+import type { Arrangement, ProviderRef, ProviderReference } from '../src/encryption-config/types.ts';
 import type { ConfiguredName, EnvelopeTarget } from '../src/envelope/types.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
@@ -194,7 +194,7 @@ export interface NodeFile {
   file: string;
   resources: string[];
   source: ProviderRef;
-  target: ProviderEntry;
+  target: ProviderReference;
 }
 
 export interface ArrangeInput extends NodeFile {
@@ -211,7 +211,7 @@ export interface ArrangeResult {
 }
 
 export interface SealCanariesInput {
-  target: ProviderEntry;
+  target: ProviderReference;
   namespace: string;
   /** One canary of each is sealed. */
   resources: Resource[];

@@ -1,8 +1,10 @@
 import type { ApiServer } from '../cluster/api-server.ts';
 import { endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
 import type { Resource } from '../cluster/resources.ts';
+import type { ProviderRef } from '../encryption-config/types.ts';
 import { parseHeader, type CompiledNames } from '../envelope/header.ts';
 import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
+import { refText } from '../plan/sides.ts';
 import {
   addReads,
   NO_READS,
@@ -36,8 +38,8 @@ export interface SampleReads {
 export interface UnreadObject extends ReadFailure {
   /** What it lies under in etcd: `kms v2 vault, key id …`. */
   under: string;
-  /** The kms v2 name that it lies under. */
-  kms?: string;
+  /** The provider that it lies under: `kms vault`, `aescbc key1`. */
+  provider?: string;
 }
 
 /**
@@ -122,13 +124,27 @@ async function lying(
   resource: Resource,
   object: ObjectName,
   names: CompiledNames,
-): Promise<Pick<UnreadObject, 'under' | 'kms'>> {
+): Promise<Pick<UnreadObject, 'under' | 'provider'>> {
   const place = object.namespace === undefined ? '' : `${object.namespace}/`;
   const entry = await etcd.get(`${resource.etcdPrefix}${place}${object.name}`);
   if (entry === undefined) return { under: 'nothing any more: it was deleted' };
   const header = parseHeader(entry.value, names);
-  const kms = header.provider === 'kms' && header.version === 'v2' ? { kms: header.name } : {};
-  return { under: words(header), ...kms };
+  const ref = refOf(header);
+  return { under: words(header), ...(ref === undefined ? {} : { provider: refText(ref) }) };
+}
+
+function refOf(header: EnvelopeHeader): ProviderRef | undefined {
+  switch (header.provider) {
+    case 'identity':
+    case 'unknown':
+      return undefined;
+    case 'aescbc':
+    case 'aesgcm':
+    case 'secretbox':
+      return { type: header.provider, keyName: header.keyName };
+    case 'kms':
+      return header.version === 'v2' ? { type: 'kms', name: header.name } : undefined;
+  }
 }
 
 function words(header: EnvelopeHeader): string {

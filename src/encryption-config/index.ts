@@ -20,6 +20,7 @@ export {
   type ValidationOptions,
 } from './parse.ts';
 export { redactEncryptionConfiguration } from './redact.ts';
+export { withSecret } from './secret-file.ts';
 export {
   arrangements,
   type Arrangement,
@@ -30,5 +31,6 @@ export {
   type Problem,
   type ProviderEntry,
   type ProviderRef,
+  type ProviderReference,
   type ProviderSummary,
 } from './types.ts';

@@ -13,6 +13,11 @@ export type ProviderEntry =
   | { readonly type: LocalProviderType; readonly keyName: string; readonly secret: string }
   | { readonly type: 'kms'; readonly name: string; readonly endpoint: string; readonly timeout: string };
 
+/** A provider to put into a file, its key named by the file on the node that it lies in: what may travel. */
+export type ProviderReference =
+  | Exclude<ProviderEntry, { readonly secret: string }>
+  | { readonly type: LocalProviderType; readonly keyName: string; readonly secretFile: string };
+
 /** What a file says of a provider, without key material. Key names are in the order of the file. */
 export type ProviderSummary =
   | { readonly type: 'identity' }

@@ -18,6 +18,7 @@ const reads = (...failures: UnreadObject[]): { answer: SampleReads } => ({
   answer: { read: 20, failures, moreFailures: 0 },
 });
 const manyFailed = { answer: { read: 20, failures: [], moreFailures: 7 } };
+const VAULT = { type: 'kms', name: 'vault' } as const;
 const trouble = { trouble: { message: 'no answer', remedy: 'start it' } };
 
 const unread: UnreadObject = {
@@ -59,28 +60,37 @@ describe("the target's name", () => {
   const under = (...rows: QuickCount['rows']): { answer: QuickCount } => counted({ rows });
   it('that nothing lies under is free, whatever else can not be read', () => {
     const others = under({ ...row, key: 'other' }, { ...row, provider: 'kms v1' });
-    expect(judgeTargetName(others, manyFailed, 'vault').outcome).toBe('pass');
+    expect(judgeTargetName(others, manyFailed, VAULT)?.outcome).toBe('pass');
   });
   it('under which all can be read may be used: it is the same provider', () =>
-    expect(judgeTargetName(under(row), reads(unread), 'vault').outcome).toBe('pass'));
+    expect(judgeTargetName(under(row), reads(unread), VAULT)?.outcome).toBe('pass'));
   it('under which something can not be read is taken by other material', () => {
-    const failure = { ...unread, under: 'kms vault, key id k', kms: 'vault' };
-    expect(judgeTargetName(under(row), reads(failure), 'vault')).toMatchObject({
+    const failure = { ...unread, under: 'kms vault, key id k', provider: 'kms vault' };
+    expect(judgeTargetName(under(row), reads(failure), VAULT)).toMatchObject({
       outcome: 'fail',
       detail: expect.stringContaining('3 objects lie under kms vault already'),
     });
   });
   it('is taken for such where more failed than was looked at, or nothing could be read', () => {
-    expect(judgeTargetName(under(row), manyFailed, 'vault').outcome).toBe('fail');
-    expect(judgeTargetName(under(row), trouble, 'vault').outcome).toBe('fail');
+    expect(judgeTargetName(under(row), manyFailed, VAULT)?.outcome).toBe('fail');
+    expect(judgeTargetName(under(row), trouble, VAULT)?.outcome).toBe('fail');
   });
   it('is not known by the rows alone, where there are too many kinds to name', () => {
     const { key: _key, keyId: _keyId, ...nameless } = row;
-    expect(judgeTargetName(under(nameless), reads(), 'vault').outcome).toBe('pass');
-    expect(judgeTargetName(under(nameless), manyFailed, 'vault').outcome).toBe('fail');
+    expect(judgeTargetName(under(nameless), reads(), VAULT)?.outcome).toBe('pass');
+    expect(judgeTargetName(under(nameless), manyFailed, VAULT)?.outcome).toBe('fail');
   });
+  it('that objects lie under with other material is taken, of a local key too', () => {
+    const failure = { ...unread, under: 'aescbc key2', provider: 'aescbc key2' };
+    const local = { type: 'aescbc', keyName: 'key2' } as const;
+    const rows = under({ ...row, provider: 'aescbc', key: 'key2' });
+    expect(judgeTargetName(rows, reads(failure), local)?.outcome).toBe('fail');
+    expect(judgeTargetName(rows, reads(), local)?.outcome).toBe('pass');
+  });
+  it('is of no matter to what is not encrypted', () =>
+    expect(judgeTargetName(under(row), manyFailed, { type: 'identity' })).toBeUndefined());
   it('is not known where etcd could not be counted => fail', () =>
-    expect(judgeTargetName(trouble, trouble, 'vault').outcome).toBe('fail'));
+    expect(judgeTargetName(trouble, trouble, VAULT)?.outcome).toBe('fail'));
 });
 
 describe('room in etcd for 100 MB, which take about 125 MB again', () => {

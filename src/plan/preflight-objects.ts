@@ -4,6 +4,8 @@ import type { Conversion } from '../cluster/conversion.ts';
 import type { EtcdMember } from '../cluster/etcd.ts';
 import type { EtcdMetrics } from '../cluster/etcd-metrics.ts';
 import type { UpdateProbe } from '../rewrite/probe.ts';
+import type { ProviderRef } from '../encryption-config/types.ts';
+import { refText } from './sides.ts';
 import { failed, judged, type Asked, type Check } from './preflight.ts';
 
 /** How many names one line has room for. */
@@ -47,18 +49,23 @@ export function judgeReads(asked: Asked<SampleReads>, takeUp: 'Reload' | 'Restar
 export function judgeTargetName(
   counted: Asked<QuickCount>,
   reads: Asked<SampleReads>,
-  target: string,
-): Check {
+  ref: ProviderRef,
+): Check | undefined {
+  // What isn't encrypted lies under no name.
+  if (ref.type === 'identity') return undefined;
+  const target = refText(ref);
   const name = "target's name free in etcd";
   if ('trouble' in counted) return failed(name, counted.trouble);
-  const under = counted.answer.rows.filter((row) => row.provider === 'kms v2' && row.key === target);
+  const provider = ref.type === 'kms' ? 'kms v2' : ref.type;
+  const key = ref.type === 'kms' ? ref.name : ref.keyName;
+  const under = counted.answer.rows.filter((row) => row.provider === provider && row.key === key);
   const count = under.reduce((sum, row) => sum + row.count, 0);
   // Of very many kinds of sealing, the rows don't name all.
-  const hidden = counted.answer.rows.some((row) => row.provider === 'kms v2' && row.key === undefined);
-  if (count === 0 && !hidden) return { name, outcome: 'pass', detail: `nothing lies under kms ${target}` };
+  const hidden = counted.answer.rows.some((row) => row.provider === provider && row.key === undefined);
+  if (count === 0 && !hidden) return { name, outcome: 'pass', detail: `nothing lies under ${target}` };
   return judged(name, reads, ({ failures, moreFailures }) => {
-    const unread = failures.filter((failure) => failure.kms === target);
-    const already = `${hidden ? 'at least ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'object lies' : 'objects lie'} under kms ${target} already`;
+    const unread = failures.filter((failure) => failure.provider === target);
+    const already = `${hidden ? 'at least ' : ''}${count.toLocaleString('en')} ${count === 1 ? 'object lies' : 'objects lie'} under ${target} already`;
     if (unread.length === 0 && moreFailures === 0) {
       return { outcome: 'pass', detail: `${already}, and can be read` };
     }

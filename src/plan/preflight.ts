@@ -43,6 +43,8 @@ export interface NodeFindings {
   /** The file's hash, as the API server's metric has it, and the same with the node's name taken out. */
   hash?: string;
   normalizedHash?: string;
+  /** The same of the file that cutover leaves: it holds a local target's key. */
+  normalizedTargetHash?: string;
   /** The hash that the file will have in each arrangement. */
   hashes?: Readonly<Record<Arrangement, string>>;
   /** The providers of each migrated resource. */
@@ -72,7 +74,8 @@ export function judgeNodes(
   return [
     ...nodes.map(agentCheck),
     ...found.map(fileCheck),
-    sameFile(found),
+    sameFile('configuration the same on every node', found, ({ normalizedHash }) => normalizedHash),
+    sameTarget(found),
     ...found.map(pluginCheck),
     ...found.map(sourcePluginCheck),
     sameKeyId(found),
@@ -150,12 +153,31 @@ function fileCheck(node: NodeFindings): Check {
   };
 }
 
-function sameFile(nodes: readonly NodeFindings[]): Check | undefined {
+/** Told only where the files are the same now: else it says nothing of the target. */
+function sameTarget(nodes: readonly NodeFindings[]): Check | undefined {
+  if (new Set(nodes.map(({ normalizedHash }) => normalizedHash)).size > 1) return undefined;
+  const check = sameFile('target the same on every node', nodes, (node) => node.normalizedTargetHash);
+  return check?.outcome === 'fail'
+    ? {
+        ...check,
+        remedy:
+          "put the same key into the target's secretFile on every node: one server would not read what another writes",
+      }
+    : check;
+}
+
+function sameFile(
+  name: string,
+  nodes: readonly NodeFindings[],
+  hashOf: (node: NodeFindings) => string | undefined,
+): Check | undefined {
   const hashes = new Map(
-    nodes.flatMap((node) => (node.normalizedHash === undefined ? [] : [[node.node, node.normalizedHash]])),
+    nodes.flatMap((node) => {
+      const hash = hashOf(node);
+      return hash === undefined ? [] : [[node.node, hash]];
+    }),
   );
   if (hashes.size < 2) return undefined;
-  const name = 'configuration the same on every node';
   if (new Set(hashes.values()).size === 1)
     return { name, outcome: 'pass', detail: `${hashes.size} nodes agree` };
   return {

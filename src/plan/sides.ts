@@ -1,19 +1,15 @@
-import type { ProviderRef } from '../encryption-config/types.ts';
+import type { ProviderRef, ProviderReference } from '../encryption-config/types.ts';
 import type { ApiServerSpec, MigrationSpec } from '../spec/migration.ts';
+
+const LOCAL_PROVIDERS = ['aescbc', 'aesgcm', 'secretbox'] as const;
 
 /** The source of a migration, as encryption-config and envelope name providers. */
 export function sourceOf(spec: MigrationSpec): ProviderRef {
-  const { source } = spec;
-  if (source.kms !== undefined) return { type: 'kms', name: source.kms.name };
-  for (const type of ['aescbc', 'aesgcm', 'secretbox'] as const) {
-    const local = source[type];
-    if (local !== undefined) return { type, keyName: local.keyName };
-  }
-  return { type: 'identity' };
+  return refOf(spec.source);
 }
 
 export function targetOf(spec: MigrationSpec): ProviderRef {
-  return { type: 'kms', name: targetKms(spec).name };
+  return refOf(spec.target);
 }
 
 /** "aescbc key1", "kms vault", "identity": how people are told of a provider. */
@@ -24,18 +20,35 @@ export function refText(ref: ProviderRef): string {
 
 /** What the agent of one node is told of its file. */
 export function nodeFile(spec: MigrationSpec, node: string) {
-  const kms = targetKms(spec);
   return {
     file: onNode(spec.cluster.encryptionConfiguration.file, node),
     resources: [...spec.resources],
     source: sourceOf(spec),
-    target: {
-      type: 'kms' as const,
-      name: kms.name,
-      endpoint: onNode(kms.endpoint, node),
-      timeout: kms.timeout,
-    },
+    target: targetOn(spec.target, node),
   };
+}
+
+function targetOn({ kms, ...local }: MigrationSpec['target'], node: string): ProviderReference {
+  if (kms !== undefined) {
+    return { type: 'kms', name: kms.name, endpoint: onNode(kms.endpoint, node), timeout: kms.timeout };
+  }
+  for (const type of LOCAL_PROVIDERS) {
+    const key = local[type];
+    if (key !== undefined) {
+      return { type, keyName: key.keyName, secretFile: onNode(key.secretFile, node) };
+    }
+  }
+  return { type: 'identity' };
+}
+
+/** The one provider that a side of the spec names. */
+function refOf({ kms, ...local }: MigrationSpec['source'] | MigrationSpec['target']): ProviderRef {
+  if (kms !== undefined) return { type: 'kms', name: kms.name };
+  for (const type of LOCAL_PROVIDERS) {
+    const key = local[type];
+    if (key !== undefined) return { type, keyName: key.keyName };
+  }
+  return { type: 'identity' };
 }
 
 /** The node whose agent looks after an API server. */
@@ -46,9 +59,4 @@ export function nodeOf(server: ApiServerSpec): string {
 /** Puts a node's name where a path or endpoint leaves room for it. */
 function onNode(text: string, node: string): string {
   return text.replaceAll('{node}', node);
-}
-
-function targetKms(spec: MigrationSpec) {
-  if (spec.target.kms === undefined) throw new Error('the schema lets no target without a provider pass');
-  return spec.target.kms;
 }

@@ -125,7 +125,26 @@ const source = oneOf(
   'source',
 );
 
-const target = oneOf({ kms: targetKms.optional() }, 'target');
+const localTarget = z.strictObject({
+  keyName,
+  secretFile: z
+    .string()
+    .startsWith('/', 'must be an absolute path on the nodes')
+    .describe(
+      "Holds the key in base64, as an EncryptionConfiguration does, on every node; {node} stands for the node's name.",
+    ),
+});
+
+const target = oneOf(
+  {
+    identity: z.strictObject({}).optional(),
+    aescbc: localTarget.optional(),
+    aesgcm: localTarget.optional(),
+    secretbox: localTarget.optional(),
+    kms: targetKms.optional(),
+  },
+  'target',
+);
 
 export const migrationSchema = z.strictObject({
   apiVersion: z.literal('keyferry.dev/v1alpha1'),

@@ -1,10 +1,14 @@
+import { randomBytes } from 'node:crypto';
 import { Command } from 'commander';
 import {
   arrange,
   arrangements,
   diffArrangements,
   readConfigurationFile,
+  withSecret,
   type Arrangement,
+  type ProviderEntry,
+  type ProviderReference,
 } from '../../encryption-config/index.ts';
 import { KeyferryError } from '../../errors.ts';
 import { PHASE_OF_ARRANGEMENT } from '../../plan/outline.ts';
@@ -17,6 +21,18 @@ interface PlannedEdit {
   arrangement: Arrangement;
   /** A unified diff against the phase before, key material redacted. */
   diff: string;
+}
+
+/** Keys aren't shown: where the target's lies on the nodes only, another stands for it. */
+async function shownTarget(target: ProviderReference): Promise<ProviderEntry> {
+  try {
+    return await withSecret(target);
+  } catch (error) {
+    if (!('secretFile' in target) || !(error instanceof KeyferryError && error.code === 'FileNotFound'))
+      throw error;
+    const { secretFile: _, ...provider } = target;
+    return { ...provider, secret: randomBytes(32).toString('base64') };
+  }
 }
 
 export function planCommand(): Command {
@@ -41,8 +57,9 @@ export function planCommand(): Command {
           remedy: `name one of ${nodes.join(', ')}`,
         });
       }
-      const edit = nodeFile(spec, node);
-      const { text } = await readConfigurationFile(options.encryptionConfig ?? edit.file);
+      const planned = nodeFile(spec, node);
+      const { text } = await readConfigurationFile(options.encryptionConfig ?? planned.file);
+      const edit = { ...planned, target: await shownTarget(planned.target) };
       const texts = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));
       const edits = arrangements.flatMap((arrangement, i): PlannedEdit[] => {
         const before = texts[i - 1];
