@@ -21,7 +21,7 @@ export default {
     {
       ...shared,
       displayName: 'unit',
-      testMatch: ['<rootDir>/{src,workflows,activities,lab,test/replay,test/chaos}/**/*.test.ts'],
+      testMatch: ['<rootDir>/{src,workflows,activities,lab,test/replay,test/chaos,test/matrix}/**/*.test.ts'],
     },
     {
       ...shared,
