@@ -1,10 +1,8 @@
-import { randomBytes, randomUUID } from 'node:crypto';
 import { execFile } from 'node:child_process';
 import { constants } from 'node:fs';
 import { access } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
-import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
 import {
   arrange,
   arrangements,
@@ -22,9 +20,7 @@ import {
   withSecret,
   type ConfigurationFile,
 } from '../src/encryption-config/index.ts';
-import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
 import { KeyferryError, messageOf } from '../src/errors.ts';
-import { KmsPluginClient } from '../src/kms-plugin/client.ts';
 import { checkEntries, pluginEntries, timeoutOf, type PluginEntry } from '../src/kms-plugin/entries.ts';
 import { probePlugin, sentences } from '../src/kms-plugin/probe.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
@@ -39,6 +35,7 @@ import type {
 } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
+import { sealCanaries } from './seal-canaries.ts';
 
 const RESTART_TIMEOUT_MS = 120_000;
 
@@ -119,52 +116,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
       }),
 
     /** Seals canaries as an API server would that writes with the target. */
-    async sealCanaries({
-      target,
-      namespace,
-      resources,
-      purpose,
-      nonce,
-    }: SealCanariesInput): Promise<SealCanariesResult> {
-      if (target.type !== 'kms') {
-        throw new KeyferryError('UnsupportedTarget', `canaries can't be sealed for ${target.type} yet`, {
-          remedy: 'use a kms target',
-        });
-      }
-      const client = new KmsPluginClient(target.endpoint);
-      try {
-        const { keyId } = await client.status();
-        const seed = randomBytes(32);
-        const sealedSeed = await client.encrypt(seed, randomUUID());
-        if (sealedSeed.keyId !== keyId) {
-          throw new KeyferryError(
-            'PluginKeyIdChanged',
-            `the plugin on ${node} changed its key id while it sealed`,
-            {
-              remedy: 'keyferry tries again',
-              retryable: true,
-            },
-          );
-        }
-        const values = resources.map((resource) => {
-          const one = canary(resource, namespace, purpose, nonce);
-          return sealKmsV2({
-            providerName: target.name,
-            etcdKey: canaryKey(one),
-            // The storage decoder of kube-apiserver reads JSON as well as protobuf.
-            plaintext: Buffer.from(JSON.stringify(canaryObject(one))),
-            seed,
-            keyId,
-            encryptedDekSource: sealedSeed.ciphertext,
-            annotations: sealedSeed.annotations,
-          }).toString('base64');
-        });
-        seed.fill(0);
-        return { keyId, values };
-      } finally {
-        client.close();
-      }
-    },
+    sealCanaries: (input: SealCanariesInput): Promise<SealCanariesResult> => sealCanaries(node, input),
 
     /** Restarts this node's API server by the command the agent was given; answers when the command has ended. */
     async restartApiServer(): Promise<void> {

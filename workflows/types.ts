@@ -220,7 +220,8 @@ export interface SealCanariesInput {
 }
 
 export interface SealCanariesResult {
-  keyId: string;
+  /** Of a kms target. */
+  keyId?: string;
   /** base64, in the order asked for. */
   values: string[];
 }
