@@ -6,10 +6,11 @@ import { type ControlPlane } from '../support/control-plane.ts';
 import { formats, migratedValues, TARGET_FORMAT } from '../support/etcd.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
 import { AWAY_MS, instances, strike, type Blow } from './faults.ts';
-import { whatIsWrong, type Goal } from './outcome.ts';
+import { whatIsWrong } from '../support/whole.ts';
 import { isAmidRewriting, isIn, isPast, isWaitingIn, phasesBetween, type Phase } from './phases.ts';
 import { Witness, type Said } from './witness.ts';
 
+export type Goal = 'completed' | 'rolled-back';
 export type Blows = Partial<Record<Phase, Blow>>;
 
 /** A fault that was given, and what came of it. */

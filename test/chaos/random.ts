@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { type Lab } from '../../lab/lab.ts';
 import { drive, type Drive, type Say } from './drive.ts';
 import { FAULTS, instances, PROCESSES, strike, type Fault } from './faults.ts';
-import { type Goal } from './outcome.ts';
+import { type Goal } from './drive.ts';
 import { withLab } from './row.ts';
 
 /** A fault of a schedule; times in ms. */

@@ -1,7 +1,7 @@
 import { ControlPlane } from '../support/control-plane.ts';
 import { drive, type Blows, type Drive, type Say } from './drive.ts';
 import { type Blow } from './faults.ts';
-import { type Goal } from './outcome.ts';
+import { type Goal } from './drive.ts';
 import { type Phase } from './phases.ts';
 
 /** A fault of one process in every phase: one migration back and one forward, or fewer where phases were chosen. */

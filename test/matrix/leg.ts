@@ -1,0 +1,68 @@
+import { Journal } from '../../lab/journal.ts';
+import { type ControlPlane } from '../support/control-plane.ts';
+import { whatIsWrong } from '../support/whole.ts';
+import { type ProviderName, type Leg } from './journey.ts';
+import { type Side } from './sides.ts';
+
+/** A migration from one provider to another, and what came of it. */
+export interface LegResult extends Leg {
+  /** ISO time of its end. */
+  readonly at: string;
+  /** What does not hold at the end; empty when all is well. */
+  readonly wrong: readonly string[];
+  readonly objects: number;
+  /** Acknowledged writes of a client that wrote meanwhile. */
+  readonly writes: number;
+  readonly seconds: number;
+}
+
+const PATIENCE_MS = 600_000;
+
+/** Migrates, while a client writes through all API servers, and looks at everything afterwards. */
+export async function runLeg(
+  plane: ControlPlane,
+  { source, target }: Leg,
+  sides: Readonly<Record<ProviderName, Side>>,
+): Promise<LegResult> {
+  const began = Date.now();
+  const wrong: string[] = [];
+  let objects = 0;
+  const journal = await Journal.start(plane.lab, { rate: 10, writers: 2 });
+  try {
+    const migration = await plane.start({
+      name: `${source}-to-${target}`,
+      spec: {
+        source: sides[source].source,
+        target: sides[target].target,
+        gates: { cutover: 'Auto', cleanup: 'Auto' },
+      },
+    });
+    const report = await migration.report(PATIENCE_MS);
+    objects = report.after?.objects ?? 0;
+    if (report.outcome !== 'completed') wrong.push(`it ended ${report.outcome}: ${failedChecks(report)}`);
+  } catch (error) {
+    wrong.push(String(error));
+  }
+  await journal.stop();
+  wrong.push(...(await whatIsWrong(plane, journal, sides[target].format)));
+  return {
+    source,
+    target,
+    at: new Date().toISOString(),
+    wrong,
+    objects,
+    writes: journal.progress().writes,
+    seconds: Math.round((Date.now() - began) / 1000),
+  };
+}
+
+function failedChecks({
+  checks,
+}: {
+  checks: readonly { outcome: string; name: string; detail: string }[];
+}): string {
+  return checks
+    .filter(({ outcome }) => outcome === 'fail')
+    .map(({ name, detail }) => `${name}: ${detail}`)
+    .join('; ');
+}
