@@ -6,7 +6,7 @@ import { type ControlPlane } from '../support/control-plane.ts';
 import { formats, migratedValues, TARGET_FORMAT } from '../support/etcd.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
 import { AWAY_MS, instances, strike, type Blow } from './faults.ts';
-import { whatIsWrong } from '../support/whole.ts';
+import { whatIsWrong } from '../support/aftermath.ts';
 import { isAmidRewriting, isIn, isPast, isWaitingIn, phasesBetween, type Phase } from './phases.ts';
 import { Witness, type Said } from './witness.ts';
 

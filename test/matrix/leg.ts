@@ -1,6 +1,6 @@
 import { Journal } from '../../lab/journal.ts';
 import { type ControlPlane } from '../support/control-plane.ts';
-import { whatIsWrong } from '../support/whole.ts';
+import { whatIsWrong } from '../support/aftermath.ts';
 import { type ProviderName, type Leg } from './journey.ts';
 import { type Side } from './sides.ts';
 
