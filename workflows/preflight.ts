@@ -8,7 +8,8 @@ import {
   type NodeFindings,
   type SilentNode,
 } from '../src/plan/preflight.ts';
-import { nodeFile, nodeOf } from '../src/plan/sides.ts';
+import { nodeFile, nodeOf, targetOf } from '../src/plan/sides.ts';
+import type { ProviderRef } from '../src/encryption-config/types.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
 import { agentOf, cluster } from './activities.ts';
@@ -37,7 +38,7 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     if (node.hash !== undefined) present[server.name] = node.hash;
     if (node.hashes !== undefined) hashes[server.name] = node.hashes;
   });
-  const names = namesOf(nodes);
+  const names = namesOf(nodes, targetOf(migration.spec));
   const seen = await seenFromWorker({ migration, hashes: present, names });
   const checks = bounded([...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks]);
   return { ...seen, checks, passed: passed(checks), hashes, names };
@@ -69,8 +70,10 @@ async function seenFromWorker(input: PreflightInput): Promise<PreflightResult> {
   }
 }
 
-function namesOf(nodes: readonly (NodeFindings | SilentNode)[]): ConfiguredName[] {
+/** What stands in the files, and what will. */
+function namesOf(nodes: readonly (NodeFindings | SilentNode)[], target: ProviderRef): ConfiguredName[] {
   const names = new Map<string, ConfiguredName>();
+  if ('keyName' in target) names.set(JSON.stringify(target), target);
   for (const node of nodes) {
     if ('silent' in node) continue;
     for (const { providers } of node.providers) {

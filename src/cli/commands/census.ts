@@ -26,7 +26,7 @@ export function censusCommand(): Command {
         const [server] = cluster.apiServers;
         if (server === undefined) throw new Error('the schema lets no cluster without API servers pass');
         const source = sourceOf(spec);
-        const names = compileNames(source.type === 'kms' || source.type === 'identity' ? [] : [source]);
+        const names = compileNames([source, targetOf(spec)].filter((side) => 'keyName' in side));
         let tally = emptyTally();
         for (const name of spec.resources) {
           const resource = await findServed(server, cluster.etcd, name, spec.cluster.etcd.prefix);
