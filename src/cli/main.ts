@@ -2,21 +2,7 @@ import { Command } from 'commander';
 import { reportError } from './output.ts';
 import { ExitCode } from './exit-codes.ts';
 import { version } from './version.ts';
-import { censusCommand } from './commands/census.ts';
-import { demoCommand } from './commands/demo.ts';
-import { schemaCommand, validateCommand } from './commands/documents.ts';
-import { encryptionConfigCommand } from './commands/encryption-config.ts';
-import { envelopeCommand } from './commands/envelope.ts';
-import { inspectCommand } from './commands/inspect.ts';
-import { labCommand } from './commands/lab.ts';
-import { messageCommands } from './commands/messages.ts';
-import { planCommand } from './commands/plan.ts';
-import { pluginCommand } from './commands/plugin.ts';
-import { preflightCommand } from './commands/preflight.ts';
-import { agentCommand, workerCommand } from './commands/processes.ts';
-import { reportCommand } from './commands/report.ts';
-import { startCommand } from './commands/start.ts';
-import { statusCommand } from './commands/status.ts';
+import { addCommands } from './commands.ts';
 
 const program = new Command('keyferry')
   .description("Moves a Kubernetes control plane's encryption at rest from one key provider to another.")
@@ -34,33 +20,7 @@ Exit codes:
   77  refused: a gate is closed, or the cluster is being migrated already`,
   );
 
-program.commandsGroup('Before:');
-for (const command of [
-  validateCommand(),
-  schemaCommand(),
-  planCommand(),
-  preflightCommand(),
-  encryptionConfigCommand(),
-]) {
-  program.addCommand(command);
-}
-program.commandsGroup('A migration:');
-for (const command of [
-  startCommand(),
-  statusCommand(),
-  ...messageCommands(),
-  censusCommand(),
-  reportCommand(),
-]) {
-  program.addCommand(command);
-}
-program.commandsGroup('Values at rest:');
-for (const command of [inspectCommand(), envelopeCommand()]) program.addCommand(command);
-program.commandsGroup('Processes:');
-for (const command of [workerCommand(), agentCommand(), pluginCommand()]) program.addCommand(command);
-program.commandsGroup('Trying it out:');
-for (const command of [demoCommand(), labCommand()]) program.addCommand(command);
-
+await addCommands(program, process.argv[2]);
 leaveWithUsage(program);
 
 try {

@@ -1,7 +1,7 @@
 import { z } from 'zod';
 import { type AwsCredentialSource } from '../../keys/aws-credentials.ts';
 import { isMultiRegion, parseAwsKmsKeyRef } from '../../keys/aws-kms-key-ref.ts';
-import { AwsKmsKeyService, type AwsKmsOptions } from '../../keys/aws-kms.ts';
+import type { AwsKmsOptions } from '../../keys/aws-kms.ts';
 import { absolutePath, address, name, travelsInTheClear } from './fields.ts';
 import { keyServiceType } from './key-service-type.ts';
 
@@ -76,11 +76,13 @@ export const awsKms = keyServiceType({
       return { ...settings, key: ref, region: used };
     }),
 
-  open(options, log) {
+  async open(options, log) {
     if (options.endpoint !== undefined && travelsInTheClear(options.endpoint)) {
       log.warn({ endpoint: options.endpoint }, 'DEK seeds travel to this endpoint unencrypted; use https');
     }
-    return Promise.resolve(new AwsKmsKeyService(options));
+    // The SDK takes its time to load, and most plugins don't need it.
+    const { AwsKmsKeyService } = await import('../../keys/aws-kms.ts');
+    return new AwsKmsKeyService(options);
   },
 
   // Key ids hold account and key: no two keys share one.

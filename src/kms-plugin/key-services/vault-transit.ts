@@ -2,7 +2,6 @@ import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { KeyferryError } from '../../errors.ts';
 import { type VaultAuth } from '../../keys/vault-session.ts';
-import { VaultTransitKeyService } from '../../keys/vault-transit.ts';
 import { absolutePath, address, name, travelsInTheClear } from './fields.ts';
 import { keyServiceType } from './key-service-type.ts';
 
@@ -70,6 +69,8 @@ export const vaultTransit = keyServiceType({
         'DEK seeds and the token travel to this Vault unencrypted; use https',
       );
     }
+    // As with every key service: what only one kind of key needs is loaded with it.
+    const { VaultTransitKeyService } = await import('../../keys/vault-transit.ts');
     return new VaultTransitKeyService(
       {
         ...settings,
