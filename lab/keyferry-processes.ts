@@ -13,6 +13,12 @@ const READY_WITHIN_MS = 90_000;
 
 export type PluginSide = 'source' | 'target';
 
+/** Fields of a PluginConfiguration: of its one key (`localKek`, `escrow`), and beside it (`metrics`). */
+export interface PluginSettings {
+  readonly key?: object;
+  readonly plugin?: object;
+}
+
 export function pluginLaunch(config: LabConfig, node: string, side: PluginSide = 'target'): Launch {
   const { file, socket } = pluginOf(config, node, side);
   const name = side === 'source' ? `${node}.source-plugin` : `${node}.plugin`;
@@ -57,7 +63,12 @@ export function restartCommand(config: LabConfig, node: string): string {
   return words.map(shellQuote).join(' ');
 }
 
-export function writePluginConfiguration(config: LabConfig, node: string, side: PluginSide = 'target'): void {
+export function writePluginConfiguration(
+  config: LabConfig,
+  node: string,
+  side: PluginSide,
+  { key, plugin }: PluginSettings = {},
+): void {
   const paths = labPaths(config.dir);
   const { file, socket } = pluginOf(config, node, side);
   writeByRename(
@@ -65,6 +76,7 @@ export function writePluginConfiguration(config: LabConfig, node: string, side: 
     stringify({
       apiVersion: 'keyferry.dev/v1alpha1',
       kind: 'PluginConfiguration',
+      ...plugin,
       keys: [
         {
           name: 'vault',
@@ -76,6 +88,7 @@ export function writePluginConfiguration(config: LabConfig, node: string, side: 
             key: side === 'source' ? SOURCE_TRANSIT_KEY : TRANSIT_KEY,
             auth: { tokenFile: paths.vault.token },
           },
+          ...key,
         },
       ],
     }),

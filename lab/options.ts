@@ -1,4 +1,5 @@
 import { type EncryptionContext } from './encryption-configuration.ts';
+import { type PluginSettings } from './keyferry-processes.ts';
 import { type Say } from './servers.ts';
 
 /** What to put up. Nothing but `dir` is needed: the rest is a control plane of two API servers, Vault and Temporal. */
@@ -22,6 +23,8 @@ export interface LabOptions {
   readonly plugins?: boolean;
   /** Begin with a kms provider instead of an aescbc key: a second plugin on each node, with a key of its own (default false). */
   readonly sourcePlugins?: boolean;
+  /** What the plugins' configurations say beyond their key services. */
+  readonly pluginSettings?: PluginSettings;
   /** An agent on each node; needs Temporal (default false). */
   readonly agents?: boolean;
   /** Workers; need Temporal (default 0). */

@@ -109,7 +109,7 @@ async function startServers(initial: LabConfig, options: LabOptions): Promise<La
   const start = starter(base, say, signal);
 
   // All settled before an error goes up: nothing may be started behind the back of the taking down.
-  const withVault = wanted.vault ? startVault(base, start) : Promise.resolve(base);
+  const withVault = wanted.vault ? startVault(base, start, options) : Promise.resolve(base);
   const withTemporal = wanted.temporal ? startTemporal(base, start) : Promise.resolve(base);
   const withPlugins = withVault.then(async (config) => {
     if (options.plugins === true && kmsFromTheStart) await startPlugins(config, start);
@@ -230,7 +230,7 @@ async function startEtcd(base: LabConfig, start: Start): Promise<LabConfig> {
   );
 }
 
-async function startVault(base: LabConfig, start: Start): Promise<LabConfig> {
+async function startVault(base: LabConfig, start: Start, options: LabOptions): Promise<LabConfig> {
   const config = await withFreshPorts(
     async () => ({ ...base, vault: { port: await freePort(), clusterPort: await freePort() } }),
     (withPorts) => {
@@ -240,7 +240,8 @@ async function startVault(base: LabConfig, start: Start): Promise<LabConfig> {
   );
   await setUpVault(config);
   for (const { node } of config.apiServers) {
-    for (const side of sidesWithPlugins(config)) writePluginConfiguration(config, node, side);
+    for (const side of sidesWithPlugins(config))
+      writePluginConfiguration(config, node, side, options.pluginSettings);
   }
   return config;
 }
