@@ -23,6 +23,8 @@ export interface JournalProgress {
   readonly unknown: number;
   /** Requests that lost against another writer (409), and were made again from what is there now. */
   readonly conflicts: number;
+  /** Answers that something failed (5xx), with status and count; their outcomes are unknown. */
+  readonly failed: Readonly<Record<string, number>>;
   /** Requests refused for good, with status and count; expected to be empty. */
   readonly refused: Readonly<Record<string, number>>;
 }
@@ -55,6 +57,7 @@ export class Journal {
   readonly #run = randomBytes(3).toString('hex');
   readonly #entries: JournalEntry[] = [];
   readonly #lost: { object: string; where: string }[] = [];
+  readonly #failed: Record<string, number> = {};
   readonly #refused: Record<string, number> = {};
   readonly #stopping = new AbortController();
   #writers: Promise<unknown> = Promise.resolve();
@@ -87,6 +90,7 @@ export class Journal {
       writes: this.#writes,
       unknown: this.#unknown,
       conflicts: this.#conflicts,
+      failed: { ...this.#failed },
       refused: { ...this.#refused },
     };
   }
@@ -189,12 +193,13 @@ export class Journal {
     } else if (answer === undefined || answer.status >= 500) {
       // An error may also mean: done, but not told in time.
       this.#unknown++;
+      if (answer !== undefined) count(this.#failed, answer.status);
       entry.unknown(content);
     } else if (answer.status === 409) {
       this.#conflicts++;
       entry.resourceVersion = undefined;
     } else if (answer.status !== 429) {
-      this.#refused[answer.status] = (this.#refused[answer.status] ?? 0) + 1;
+      count(this.#refused, answer.status);
       entry.resourceVersion = undefined;
     }
   }
@@ -230,6 +235,10 @@ function contentOf(answer: HttpAnswer): { hash: string; resourceVersion: string 
     data?: Record<string, string>;
   };
   return { hash: hashOf(object.data ?? {}), resourceVersion: object.metadata?.resourceVersion };
+}
+
+function count(statuses: Record<string, number>, status: number): void {
+  statuses[status] = (statuses[status] ?? 0) + 1;
 }
 
 function hashOf(data: Record<string, string>): string {
