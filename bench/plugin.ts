@@ -1,0 +1,233 @@
+// Remote key calls of a plugin and an API server's time to ready, with a local KEK and without: npm run bench:plugin [-- SECRETS [SEEDS]]
+//
+// Each way has a lab of its own: one API server, a plugin, Vault. SECRETS (10,000) are written through the API server. Then
+// API server and plugin are started anew, with nothing in memory, and every Secret is read again; three times. An API server
+// makes one DEK seed each time it starts, so that all of them share one: the second half seals them in etcd under SEEDS (500),
+// as in a cluster whose API servers have started that often, and starts and reads as before. Calls are counted in Vault's own
+// audit log. What is measured goes to bench/results/plugin.json; calls are judged, times aren't.
+import { mkdtempSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { availableParallelism, tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type Lab } from '../lab/lab.ts';
+import { seedObjects, verifyContent } from '../lab/seed.ts';
+import { waitFor } from '../lab/wait.ts';
+import { chainFor } from '../src/encryption-config/envelope-chain.ts';
+import { type EnvelopeChain } from '../src/envelope/chain.ts';
+import { PluginConnections } from '../src/kms-plugin/connections.ts';
+import { askEtcd, storedUnder, type StoredValue } from '../test/support/etcd.ts';
+import { kmsLab } from '../test/support/kms-lab.ts';
+
+const NODE = 'cp-1';
+const STARTS = 3;
+const NAMESPACES = 10;
+/** Of etcd, in one transaction. */
+const PUTS = 100;
+/** With a local KEK, of a cold start: whatever the number of Secrets and of DEK seeds. */
+const MOST_KEY_CALLS = 10;
+
+/** Requests that Vault was asked with: `encrypt` and `decrypt` use the key, `keys` looks at its versions. */
+interface Calls {
+  readonly encrypt: number;
+  readonly decrypt: number;
+  readonly keys: number;
+}
+
+interface ColdStart {
+  /** From the start of the API server to a /readyz that is ok, the plugin running. */
+  readonly readyMs: number;
+  /** For reading every Secret once, 32 at a time. */
+  readonly readMs: number;
+  /** From the start of the plugin to the last Secret read. */
+  readonly calls: Calls;
+}
+
+interface Result {
+  readonly localKek: boolean;
+  readonly secrets: number;
+  /** Under how many DEK seeds the Secrets lie in etcd. */
+  readonly seeds: number;
+  /** Of writing them: by the API server under one seed, through the plugin's Encrypt under many. */
+  readonly written: Calls;
+  readonly starts: readonly ColdStart[];
+}
+
+async function measure(localKek: boolean, secrets: number, manySeeds: number): Promise<Result[]> {
+  const dir = mkdtempSync(join(tmpdir(), 'kf-'));
+  const lab = await kmsLab(join(dir, 'lab'), { key: { localKek: { enabled: localKek } } });
+  try {
+    const audit = await auditOf(lab);
+    const results: Result[] = [];
+    await restart(lab);
+    const before = audit.mark();
+    await seedObjects(lab, { secrets, namespaces: NAMESPACES, large: 0 });
+    const written = audit.since(before);
+    results.push({ localKek, secrets, seeds: 1, written, starts: await startCold(lab, audit) });
+
+    await lab.stop(`${NODE}.apiserver`);
+    const again = audit.mark();
+    const seeds = await sealUnder(lab, manySeeds);
+    const sealed = audit.since(again);
+    results.push({ localKek, secrets, seeds, written: sealed, starts: await startCold(lab, audit) });
+    return results;
+  } finally {
+    await lab.down();
+    rmSync(dir, { recursive: true });
+  }
+}
+
+async function startCold(lab: Lab, audit: Audit): Promise<ColdStart[]> {
+  const starts: ColdStart[] = [];
+  while (starts.length < STARTS) {
+    const mark = audit.mark();
+    const readyMs = await restart(lab);
+    const begun = performance.now();
+    const { checked: _, ...wrong } = await verifyContent(lab);
+    const readMs = Math.round(performance.now() - begun);
+    if (Object.values(wrong).some((objects) => objects.length > 0)) throw new Error(JSON.stringify(wrong));
+    starts.push({ readyMs, readMs, calls: audit.since(mark) });
+  }
+  return starts;
+}
+
+/** Both, with nothing in memory. @returns the API server's time to ready in ms */
+async function restart(lab: Lab): Promise<number> {
+  await lab.stop(`${NODE}.apiserver`);
+  await lab.restart(`${NODE}.plugin`);
+  const begun = performance.now();
+  await lab.start(`${NODE}.apiserver`);
+  const api = lab.api(NODE);
+  try {
+    await waitFor({ what: 'the API server to be ready', timeoutMs: 120_000, intervalMs: 20 }, async () => {
+      return (await api.request('GET', '/readyz')).status === 200;
+    });
+    return Math.round(performance.now() - begun);
+  } finally {
+    api.close();
+  }
+}
+
+/** Seals every Secret anew, spread over so many DEK seeds; the API server is stopped. @returns how many it became */
+async function sealUnder(lab: Lab, seeds: number): Promise<number> {
+  const file = readFileSync(lab.paths.node(NODE).encryptionConfiguration, 'utf8');
+  const chain = () => {
+    const connections = new PluginConnections();
+    return { connections, chain: chainFor(file, 'secrets', connections) };
+  };
+  const reader = chain();
+  let used = 0;
+  try {
+    for (let namespace = 1; namespace <= NAMESPACES; namespace++) {
+      const values = await storedUnder(lab, `/registry/secrets/seed-${namespace}/`);
+      const share = Math.max(1, Math.round(seeds / NAMESPACES));
+      for (let i = 0; i < Math.min(share, values.length); i++) {
+        const writer = chain();
+        const own = values.filter((_, index) => index % share === i);
+        await sealWith(lab, own, reader.chain, writer.chain);
+        writer.connections.close();
+        used += 1;
+      }
+    }
+  } finally {
+    reader.connections.close();
+  }
+  return used;
+}
+
+async function sealWith(
+  lab: Lab,
+  values: readonly StoredValue[],
+  reader: EnvelopeChain,
+  writer: EnvelopeChain,
+): Promise<void> {
+  for (let i = 0; i < values.length; i += PUTS) {
+    const success = [];
+    for (const { key, value } of values.slice(i, i + PUTS)) {
+      const etcdKey = Buffer.from(key);
+      const { plaintext } = await reader.open(value, etcdKey);
+      const sealed = await writer.seal(plaintext, etcdKey);
+      success.push({ requestPut: { key: etcdKey.toString('base64'), value: sealed.toString('base64') } });
+    }
+    await askEtcd(lab, '/v3/kv/txn', { success });
+  }
+}
+
+interface Audit {
+  mark(): number;
+  since(mark: number): Calls;
+}
+
+/** What Vault itself says that it was asked. Nobody else asks for a key of its transit engine. */
+async function auditOf(lab: Lab): Promise<Audit> {
+  const log = join(lab.dir, 'audit.log');
+  const vault = lab.vaultAdmin();
+  await vault.expect('PUT', '/v1/sys/audit/file', { type: 'file', options: { file_path: log } });
+  vault.close();
+  return {
+    mark: () => statSync(log).size,
+    since: (mark) => {
+      const calls = { encrypt: 0, decrypt: 0, keys: 0 };
+      for (const line of readFileSync(log).subarray(mark).toString().split('\n')) {
+        if (line === '') continue;
+        const { type, request } = JSON.parse(line) as { type: string; request: { path: string } };
+        const call = /^transit\/(encrypt|decrypt|keys)\//.exec(request.path)?.[1];
+        if (type === 'request' && call !== undefined) calls[call as keyof Calls] += 1;
+      }
+      return calls;
+    },
+  };
+}
+
+function keyCalls({ encrypt, decrypt }: Calls): number {
+  return encrypt + decrypt;
+}
+
+function median(numbers: readonly number[]): number {
+  return numbers.toSorted((a, b) => a - b)[Math.floor(numbers.length / 2)] ?? NaN;
+}
+
+/** One line for each number of seeds: with a local KEK, without, and how they compare. */
+function tableOf(results: readonly Result[]): string {
+  const rows = results
+    .filter(({ localKek }) => localKek)
+    .flatMap((kek) => {
+      const none = results.find(({ localKek, seeds }) => !localKek && seeds === kek.seeds);
+      if (none === undefined) return [];
+      const row = (what: string, of: (start: ColdStart) => number, digits: number) => {
+        const [a, b] = [kek, none].map(({ starts }) => median(starts.map(of)));
+        if (a === undefined || b === undefined) return '';
+        return `| ${kek.secrets} | ${kek.seeds} | ${what} | ${a} | ${b} | ${(b / a).toFixed(digits)} |`;
+      };
+      return [
+        row('remote uses of the key', ({ calls }) => keyCalls(calls), 1),
+        row('looks at its versions', ({ calls }) => calls.keys, 1),
+        row('time to ready, ms', ({ readyMs }) => readyMs, 2),
+        row('all read, ms', ({ readMs }) => readMs, 2),
+      ];
+    });
+  return [
+    '| Secrets | DEK seeds | after a cold start (median of 3) | with local KEK | without | ratio |',
+    '|---|---|---|---|---|---|',
+    ...rows,
+  ].join('\n');
+}
+
+const [secrets = 10_000, seeds = 500] = process.argv.slice(2).map(Number);
+const results: Result[] = [];
+const folder = new URL('results/', import.meta.url);
+mkdirSync(folder, { recursive: true });
+for (const localKek of [true, false]) {
+  results.push(...(await measure(localKek, secrets, seeds)));
+  const machine = { cores: availableParallelism(), node: process.version };
+  writeFileSync(
+    new URL('plugin.json', folder),
+    `${JSON.stringify({ at: new Date().toISOString(), machine, results }, undefined, 1)}\n`,
+  );
+}
+console.log(tableOf(results));
+for (const { localKek, seeds: under, starts } of results) {
+  const most = Math.max(...starts.map(({ calls }) => keyCalls(calls)));
+  if (localKek && most > MOST_KEY_CALLS) {
+    console.error(`under ${under} DEK seeds a cold start used the remote key ${most} times`);
+    process.exitCode = 1;
+  }
+}
