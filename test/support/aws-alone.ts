@@ -169,7 +169,7 @@ export class AwsAlone {
       credentials: { base: this.profile },
       retryMode: 'standard',
       maxAttempts: 3,
-      timeoutMs: 400,
+      timeoutMs: 1_500,
       ...over,
     });
     this.#services.push(service);
