@@ -28,7 +28,7 @@ afterEach(async () => {
 const failsWith = (code: string, kind: string): unknown =>
   expect.objectContaining({ code, kind, remedy: expect.stringMatching(/\w/) });
 
-const timeoutMs = 300;
+const timeoutMs = 1_000;
 const open = (over: object, port?: number) =>
   vault.service(auth, {
     timeoutMs,
