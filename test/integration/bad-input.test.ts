@@ -116,9 +116,11 @@ describe('keyferry answers clearly', () => {
       expectClearAnswer(census, 69, `etcd (http://${NOBODY_LISTENS}) did not answer`);
     });
 
-    test('Vault', async () => {
+    test('Vault, by a plugin that has not met it', async () => {
       await plane.lab.stopVault();
       try {
+        // One that has goes on for a while with the local KEK that it has.
+        await plane.lab.restart('cp-1.plugin');
         const failed = await failedChecks();
         expect(failed).toEqual([
           expect.objectContaining({ name: 'target plugin on cp-1', detail: expect.stringMatching(/vault/i) }),
@@ -134,6 +136,7 @@ describe('keyferry answers clearly', () => {
       const revoked = readFileSync(token, 'utf8').trim();
       try {
         await vault.expect('POST', '/v1/auth/token/revoke', { token: revoked });
+        await plane.lab.restart('cp-1.plugin');
         const failed = await failedChecks();
         expect(failed).toEqual([
           expect.objectContaining({
