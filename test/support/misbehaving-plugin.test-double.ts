@@ -80,11 +80,14 @@ export class MisbehavingTestDoublePlugin {
     return create(EncryptResponseSchema, sealed);
   }
 
-  async #decrypt({ ciphertext, keyId, uid }: DecryptRequest): Promise<DecryptResponse> {
+  async #decrypt({ ciphertext, keyId, uid, ...request }: DecryptRequest): Promise<DecryptResponse> {
+    const annotations = Object.fromEntries(
+      Object.entries(request.annotations).map(([name, bytes]) => [name, Buffer.from(bytes)]),
+    );
     const plaintext =
       keyId === this.#keyId
         ? open(this.#key, ciphertext)
-        : await this.#other.decrypt({ ciphertext: Buffer.from(ciphertext), keyId, annotations: {} }, uid);
+        : await this.#other.decrypt({ ciphertext: Buffer.from(ciphertext), keyId, annotations }, uid);
     return create(DecryptResponseSchema, { plaintext });
   }
 }
