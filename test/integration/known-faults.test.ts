@@ -23,7 +23,7 @@ interface SecretList {
 
 /** What ended the migrations of others, each seen to be there, and outlived. */
 describe('a migration of thousands of Secrets under the conditions that ended those of others', () => {
-  const OBJECTS = Number(process.env['KNOWN_FAULTS_SECRETS'] ?? 3_000);
+  const OBJECTS = Number(process.env['KNOWN_FAULTS_SECRETS'] ?? 1_500);
   const READ = Math.min(2_000, OBJECTS);
   const cleanUp = new CleanUp();
   let plane: ControlPlane;
