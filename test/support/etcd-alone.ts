@@ -1,13 +1,11 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { rmSync } from 'node:fs';
 import { type EtcdMemberConfig, type LabConfig } from '../../lab/config.ts';
 import { etcdLaunch, etcdNames, etcdUrls } from '../../lab/etcd.ts';
 import { HttpClient } from '../../lab/http.ts';
 import { labPaths } from '../../lab/paths.ts';
 import { freePort } from '../../lab/ports.ts';
 import { ProcessTable } from '../../lab/process.ts';
-import { findServer } from '../../lab/servers.ts';
+import { labOf } from './server-alone.ts';
 import { EtcdClient } from '../../src/cluster/etcd.ts';
 
 /** An etcd of a test file's own, without the rest of a lab. */
@@ -30,25 +28,8 @@ export class EtcdAlone {
     for (const name of etcdNames(members)) {
       settled.push({ name, port: await freePort(), peerPort: await freePort() });
     }
-    const dir = mkdtempSync(join(tmpdir(), 'kf-etcd-'));
-    const config: LabConfig = {
-      kind: 'keyferry-lab',
-      dir,
-      complete: true,
-      createdAt: new Date().toISOString(),
-      cluster: 'etcd-alone',
-      binaries: { etcd: await findServer('etcd', (line) => process.stderr.write(`${line}\n`)) },
-      etcd: { members: settled, quotaBytes: 1024 ** 3 },
-      apiServers: [],
-      sourcePlugins: false,
-      apiServerOptions: {
-        reload: true,
-        requestTimeoutSeconds: 60,
-        etcdCompactionSeconds: 300,
-        ownHostName: [],
-      },
-    };
-    const processes = new ProcessTable(labPaths(dir).run);
+    const config = await labOf('etcd', { etcd: { members: settled, quotaBytes: 1024 ** 3 } });
+    const processes = new ProcessTable(labPaths(config.dir).run);
     await Promise.all(settled.map(({ name }) => processes.startAndWait(etcdLaunch(config, name))));
     return new EtcdAlone(config, processes);
   }

@@ -1,14 +1,5 @@
 import { createHash } from 'node:crypto';
-import {
-  appendFileSync,
-  copyFileSync,
-  mkdirSync,
-  mkdtempSync,
-  readFileSync,
-  rmSync,
-  writeFileSync,
-} from 'node:fs';
-import { tmpdir } from 'node:os';
+import { appendFileSync, copyFileSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { pino } from 'pino';
 import { type LabConfig } from '../../lab/config.ts';
@@ -18,6 +9,7 @@ import { freePort } from '../../lab/ports.ts';
 import { ProcessTable } from '../../lab/process.ts';
 import { findServer } from '../../lab/servers.ts';
 import { setUpVault, vaultAdmin, vaultLaunch, vaultUrl, writeVaultConfiguration } from '../../lab/vault.ts';
+import { labOf } from './server-alone.ts';
 import { type VaultAuth } from '../../src/keys/vault-session.ts';
 import { VaultTransitKeyService, type VaultTransitOptions } from '../../src/keys/vault-transit.ts';
 import { TokenReviewMock } from './token-review.mock.ts';
@@ -42,26 +34,10 @@ export class VaultAlone {
 
   /** Builds Vault if it isn't there yet: give it ten minutes. */
   static async up(options: { kubernetesAuth?: boolean } = {}): Promise<VaultAlone> {
-    const dir = mkdtempSync(join(tmpdir(), 'kf-vault-'));
-    const config: LabConfig = {
-      kind: 'keyferry-lab',
-      dir,
-      complete: true,
-      createdAt: new Date().toISOString(),
-      cluster: 'vault-alone',
-      binaries: { vault: await findServer('vault', (line) => process.stderr.write(`${line}\n`)) },
-      etcd: { members: [], quotaBytes: 0 },
-      apiServers: [],
-      sourcePlugins: false,
-      apiServerOptions: {
-        reload: true,
-        requestTimeoutSeconds: 60,
-        etcdCompactionSeconds: 300,
-        ownHostName: [],
-      },
+    const config = await labOf('vault', {
       vault: { port: await freePort(), clusterPort: await freePort() },
-    };
-    const processes = new ProcessTable(labPaths(dir).run);
+    });
+    const processes = new ProcessTable(labPaths(config.dir).run);
     writeVaultConfiguration(config);
     if (options.kubernetesAuth === true) await addPluginFolder(config);
     await processes.startAndWait(vaultLaunch(config));
