@@ -48,11 +48,8 @@ describe('what npm pack makes, installed somewhere else', () => {
   });
 
   test('it brings what the lab builds servers from', () => {
-    expect(readdirSync(join(folder, 'node_modules/keyferry/lab/servers')).sort()).toEqual([
-      'etcd',
-      'kubernetes',
-      'temporal',
-      'vault',
-    ]);
+    const here = readdirSync(join(root, 'lab/servers')).sort();
+    expect(here).toContain('kubernetes');
+    expect(readdirSync(join(folder, 'node_modules/keyferry/lab/servers')).sort()).toEqual(here);
   });
 });
