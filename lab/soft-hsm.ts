@@ -58,7 +58,7 @@ async function downloadPackage(target: string, say: Say): Promise<void> {
   mkdirSync(dirname(target), { recursive: true });
   const folder = mkdtempSync(`${target}-`);
   try {
-    await run('apt-get', ['download', 'libsofthsm2'], { cwd: folder });
+    await download(folder);
     const archive = readdirSync(folder).find((name) => name.endsWith('.deb')) ?? '';
     const unpacked = join(folder, 'unpacked');
     await run('dpkg-deb', ['-x', join(folder, archive), unpacked]);
@@ -76,6 +76,17 @@ async function downloadPackage(target: string, say: Say): Promise<void> {
     );
   } finally {
     rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+/** A machine whose package lists are missing, as in many containers, or old, gets them first: that needs root. */
+async function download(folder: string): Promise<void> {
+  const attempt = async () => await run('apt-get', ['download', 'libsofthsm2'], { cwd: folder });
+  try {
+    await attempt();
+  } catch {
+    await run('apt-get', ['update']);
+    await attempt();
   }
 }
 
