@@ -8,8 +8,8 @@ import {
   type NodeFindings,
   type SilentNode,
 } from '../src/plan/preflight.ts';
+import { namesMet } from '../src/plan/names.ts';
 import { nodeFile, nodeOf, targetOf } from '../src/plan/sides.ts';
-import type { ProviderRef } from '../src/encryption-config/types.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
 import { agentOf, cluster } from './activities.ts';
@@ -38,7 +38,10 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     if (node.hash !== undefined) present[server.name] = node.hash;
     if (node.hashes !== undefined) hashes[server.name] = node.hashes;
   });
-  const names = namesOf(nodes, targetOf(migration.spec));
+  const providers = nodes.flatMap((node) =>
+    'silent' in node ? [] : node.providers.flatMap((one) => one.providers),
+  );
+  const names = namesMet(providers, targetOf(migration.spec));
   const seen = await seenFromWorker({ migration, hashes: present, names });
   const checks = bounded([...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks]);
   return { ...seen, checks, passed: passed(checks), hashes, names };
@@ -67,33 +70,5 @@ async function seenFromWorker(input: PreflightInput): Promise<PreflightResult> {
       }
       await sleep('5s');
     }
-  }
-}
-
-/** What stands in the files, and what will. */
-function namesOf(nodes: readonly (NodeFindings | SilentNode)[], target: ProviderRef): ConfiguredName[] {
-  const names = new Map<string, ConfiguredName>();
-  if ('keyName' in target) names.set(JSON.stringify(target), target);
-  for (const node of nodes) {
-    if ('silent' in node) continue;
-    for (const { providers } of node.providers) {
-      for (const provider of providers) {
-        for (const name of configuredNames(provider)) names.set(JSON.stringify(name), name);
-      }
-    }
-  }
-  return [...names.values()];
-}
-
-function configuredNames(provider: NodeFindings['providers'][number]['providers'][number]): ConfiguredName[] {
-  switch (provider.type) {
-    case 'identity':
-      return [];
-    case 'kms':
-      return provider.apiVersion === 'v1' ? [{ type: 'kms-v1', name: provider.name }] : [];
-    case 'aescbc':
-    case 'aesgcm':
-    case 'secretbox':
-      return provider.keyNames.map((keyName) => ({ type: provider.type, keyName }));
   }
 }

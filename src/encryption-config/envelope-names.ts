@@ -1,4 +1,5 @@
 import type { ConfiguredName } from '../envelope/types.ts';
+import { namesOf } from '../plan/names.ts';
 import { parseEncryptionConfiguration } from './parse.ts';
 
 /**
@@ -8,18 +9,5 @@ import { parseEncryptionConfiguration } from './parse.ts';
  */
 export function configuredNames(text: string): ConfiguredName[] {
   const { entries } = parseEncryptionConfiguration(text, { kmsV1: true, reload: false });
-  return entries.flatMap(({ providers }) =>
-    providers.flatMap((provider): ConfiguredName[] => {
-      switch (provider.type) {
-        case 'identity':
-          return [];
-        case 'kms':
-          return provider.apiVersion === 'v1' ? [{ type: 'kms-v1', name: provider.name }] : [];
-        case 'aescbc':
-        case 'aesgcm':
-        case 'secretbox':
-          return provider.keyNames.map((keyName) => ({ type: provider.type, keyName }));
-      }
-    }),
-  );
+  return entries.flatMap(({ providers }) => providers.flatMap(namesOf));
 }

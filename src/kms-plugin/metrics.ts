@@ -107,13 +107,18 @@ export class PluginMetrics {
     return this.#registry.metrics();
   }
 
+  #each(value: (key: MeteredKey) => number | undefined, show: (key: string, now: number) => void): void {
+    for (const one of this.#keys) {
+      const now = value(one);
+      if (now !== undefined) show(one.name, now);
+    }
+  }
+
   #gauge(name: string, help: string, value: (key: MeteredKey) => number | undefined): void {
-    const collect = (gauge: Gauge<'key'>) => {
-      for (const one of this.#keys) {
-        const now = value(one);
-        if (now !== undefined) gauge.set({ key: one.name }, now);
-      }
-    };
+    const collect = (gauge: Gauge<'key'>) =>
+      this.#each(value, (key, now) => {
+        gauge.set({ key }, now);
+      });
     new Gauge({
       name: `keyferry_plugin_${name}`,
       help,
@@ -128,10 +133,9 @@ export class PluginMetrics {
   #counter(name: string, help: string, value: (key: MeteredKey) => number | undefined): void {
     const collect = (counter: Counter<'key'>) => {
       counter.reset();
-      for (const one of this.#keys) {
-        const now = value(one);
-        if (now !== undefined) counter.inc({ key: one.name }, now);
-      }
+      this.#each(value, (key, now) => {
+        counter.inc({ key }, now);
+      });
     };
     new Counter({
       name: `keyferry_plugin_${name}`,

@@ -95,7 +95,8 @@ export class MockPlugin {
   }
 }
 
-function answering<Req, Res>(answer: (request: Req) => Res | Promise<Res>): handleUnaryCall<Req, Res> {
+/** A gRPC method that answers with what a function returns, or with INTERNAL and what it throws. */
+export function answering<Req, Res>(answer: (request: Req) => Res | Promise<Res>): handleUnaryCall<Req, Res> {
   return ({ request }, callback) => {
     Promise.resolve()
       .then(() => answer(request))

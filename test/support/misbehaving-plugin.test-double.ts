@@ -1,6 +1,6 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
 import { create } from '@bufbuild/protobuf';
-import { Server, ServerCredentials, status, type handleUnaryCall } from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import {
   DecryptResponseSchema,
   EncryptResponseSchema,
@@ -13,6 +13,7 @@ import {
   type StatusResponse,
 } from '../../src/kms-plugin/gen/kms-v2_pb.ts';
 import { KmsPluginClient } from '../../src/kms-plugin/client.ts';
+import { answering } from '../../src/kms-plugin/mock-plugin.test-helper.ts';
 import { keyManagementService } from '../../src/kms-plugin/service.ts';
 
 /**
@@ -90,15 +91,6 @@ export class MisbehavingTestDoublePlugin {
         : await this.#other.decrypt({ ciphertext: Buffer.from(ciphertext), keyId, annotations }, uid);
     return create(DecryptResponseSchema, { plaintext });
   }
-}
-
-function answering<Req, Res>(answer: (request: Req) => Promise<Res>): handleUnaryCall<Req, Res> {
-  return ({ request }, callback) => {
-    answer(request).then(
-      (response) => callback(null, response),
-      (error: unknown) => callback({ code: status.INTERNAL, details: String(error) }),
-    );
-  };
 }
 
 function seal(key: Buffer, plaintext: Uint8Array): Buffer {
