@@ -1,6 +1,5 @@
+import { baseKeyId } from '../plan/generation.ts';
 import { type KeyService, type KeyVersion } from './key-service.ts';
-
-const suffix = /;generation=[1-9][0-9]*$/;
 
 /**
  * A key service whose key ids carry a generation, for keys that came back after they were left: a plugin keeps no state, and
@@ -10,7 +9,7 @@ const suffix = /;generation=[1-9][0-9]*$/;
  */
 export function withGeneration(service: KeyService, generation: number): KeyService {
   const inner = ({ keyId, description }: KeyVersion): KeyVersion => ({
-    keyId: keyId.replace(suffix, ''),
+    keyId: baseKeyId(keyId),
     description,
   });
   return {
@@ -23,7 +22,7 @@ export function withGeneration(service: KeyService, generation: number): KeyServ
       };
     },
     encrypt: (plaintext, version, signal) => service.encrypt(plaintext, inner(version), signal),
-    decrypt: (ciphertext, keyId, signal) => service.decrypt(ciphertext, keyId.replace(suffix, ''), signal),
+    decrypt: (ciphertext, keyId, signal) => service.decrypt(ciphertext, baseKeyId(keyId), signal),
     close: () => service.close(),
   };
 }
