@@ -1,4 +1,4 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
@@ -94,6 +94,25 @@ describe('an agent that looks at its node', () => {
       name: 'target plugin on cp-1',
       outcome: 'fail',
       detail: `entries apart: "${SOURCE_KMS}" and "new" share a socket`,
+    });
+  });
+
+  it('refuses a third plugin beside those of source and target, and says why', async () => {
+    await start('old.sock', 'old/1');
+    await start('new.sock', 'new/1');
+    const third = `- kms: { apiVersion: v2, name: third, endpoint: "unix://${join(directory, 'third.sock')}" }`;
+    writeFileSync(
+      input.file,
+      readFileSync(input.file, 'utf8').replace(/^( *)- identity/m, `$1${third}\n$1- identity`),
+    );
+    const checks = judgeNodes([await agent.inspectNode(input)], 'Reload');
+    expect(checks.find(({ name }) => name === 'configuration file on cp-1')).toEqual({
+      name: 'configuration file on cp-1',
+      outcome: 'fail',
+      detail: expect.stringContaining(
+        `"secrets" has the kms providers "${SOURCE_KMS}" and "third" already: with "new" every API server would depend on 3`,
+      ),
+      remedy: expect.stringContaining('migrate to "third" first'),
     });
   });
 

@@ -29,7 +29,8 @@ export function checkEdit(file: FileModel, { resources, source, target }: Arrang
   for (const resource of resources) {
     checkWildcard(file, resource);
     checkSource(file, resource, source);
-    if (target.type !== 'kms') checkPrefix(file, resource, target);
+    if (target.type === 'kms') checkSideBySide(file, resource, source, target.name);
+    else checkPrefix(file, resource, target);
   }
   if (target.type === 'kms') checkKmsTarget(file, new Set(resources.map(canonicalResource)), target);
 }
@@ -86,6 +87,27 @@ function checkPrefix(file: FileModel, resource: string, target: ProviderEntry): 
         : `has the key ${JSON.stringify(link.keyName)}, and one name is how the other begins`;
     throw prefixInUse(`${JSON.stringify(resource)} ${same}`, formatProviderRef(refOfEntry(target)));
   }
+}
+
+/**
+ * A migration runs two plugins side by side, and no more: an API server takes a file up only while each plugin that it names
+ * is healthy. One that is there already, to read, may be the target: that is the way out of three.
+ */
+function checkSideBySide(file: FileModel, resource: string, source: ProviderRef, target: string): void {
+  const there = new Map(
+    linksFor(file, resource).flatMap((link) => (link.type === 'kms' ? [[link.name, link]] : [])),
+  );
+  if (there.size < 2 || there.has(target)) return;
+  const others = [...there.values()].filter(({ name }) => source.type !== 'kms' || name !== source.name);
+  const possible = others.find(({ apiVersion }) => apiVersion === 'v2');
+  const first = possible === undefined ? '' : `, or migrate to ${JSON.stringify(possible.name)} first`;
+  throw new KeyferryError(
+    'EncryptionConfigurationThirdKms',
+    `${JSON.stringify(resource)} has the kms providers ${[...there.keys()].map((name) => JSON.stringify(name)).join(' and ')} already: with ${JSON.stringify(target)} every API server would depend on ${there.size + 1} plugins at once, and a migration runs two side by side.`,
+    {
+      remedy: `Take ${others.map(({ name }) => JSON.stringify(name)).join(' or ')} out of the file once a census finds nothing under that name${first}.`,
+    },
+  );
 }
 
 function checkKmsTarget(

@@ -1,5 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { arrange, arrangementOf, arrangements, type ArrangementEdit, type ProviderEntry } from './index.ts';
+import {
+  arrange,
+  arrangementOf,
+  arrangements,
+  parseEncryptionConfiguration,
+  type ArrangementEdit,
+  type ProviderEntry,
+} from './index.ts';
 
 const secret = Buffer.alloc(32, 'a').toString('base64');
 const otherSecret = Buffer.alloc(32, 'b').toString('base64');
@@ -303,6 +310,66 @@ describe('an edit is refused', () => {
       'cannot edit',
     ],
   ])('%s', (_, text, edit, code, message) => refused(text, edit, code, message));
+});
+
+describe('kms providers side by side', () => {
+  const edit = {
+    resources: ['secrets'],
+    source: { type: 'kms', name: 'old' },
+    target: vault,
+    arrangement: 'target-reads',
+  } as const;
+  const plugins = (text: string): string[] =>
+    parseEncryptionConfiguration(text).entries.flatMap(({ providers }) =>
+      providers.flatMap((provider) => (provider.type === 'kms' ? [provider.name] : [])),
+    );
+
+  it('are two: the source’s and the target’s', () => {
+    expect(plugins(arrange(file(entry('secrets', kms('old'), identity)), edit))).toEqual(['old', 'vault']);
+  });
+  it('are not three, one of which only reads: refused with the reason, and two ways out', () => {
+    expect(() => arrange(file(entry('secrets', kms('old'), kms('older'), identity)), edit)).toThrow(
+      expect.objectContaining({
+        code: 'EncryptionConfigurationThirdKms',
+        message:
+          '"secrets" has the kms providers "old" and "older" already: with "vault" every API server would depend on 3 plugins at once, and a migration runs two side by side.',
+        remedy:
+          'Take "older" out of the file once a census finds nothing under that name, or migrate to "older" first.',
+      }),
+    );
+  });
+  it('are not three where several entries add up, nor where a key in the file is the source', () => {
+    const text = file(
+      entry('secrets', local('aescbc', 'key1')),
+      entry('secrets', kms('old')),
+      entry('secrets', kms('older')),
+    );
+    expect(() => arrange(text, { ...edit, source: key1 })).toThrow(/would depend on 3 plugins/);
+  });
+  it('may not be reduced by a migration to kms v1, which only reads', () => {
+    const v1 = 'kms: {apiVersion: v1, name: older, endpoint: "unix:///run/older.sock"}';
+    expect(() => arrange(file(entry('secrets', kms('old'), v1)), edit)).toThrow(
+      expect.objectContaining({
+        remedy: 'Take "older" out of the file once a census finds nothing under that name.',
+      }),
+    );
+  });
+  it('may be reduced, by a migration to one that reads already', () => {
+    const text = file(entry('secrets', kms('old'), kms('older'), kms('vault'), identity));
+    expect(arrange(text, { ...edit, arrangement: 'target-only' })).toBe(
+      file(entry('secrets', kms('vault'), kms('older'), identity)),
+    );
+  });
+  it('don’t count those of other resources, nor those left behind for a key in the file', () => {
+    const elsewhere = file(
+      entry('secrets', kms('old'), identity),
+      entry('pods', kms('theirs'), identity),
+      entry('events', kms('other'), identity),
+    );
+    expect(plugins(arrange(elsewhere, edit))).toEqual(['old', 'vault', 'theirs', 'other']);
+    const leaving = file(entry('secrets', kms('old'), kms('older'), identity));
+    expect(arrange(leaving, { ...edit, target: box })).toContain('secretbox');
+  });
 });
 
 describe('the arrangement of a text', () => {

@@ -18,7 +18,7 @@ const edited: readonly EditedArrangement[] = ['target-reads', 'target-writes', '
  *
  * @throws KeyferryError whose code begins with `EncryptionConfiguration`: `…Invalid` (with `problems`) for an original
  * that kube-apiserver would refuse, `…TargetInvalid`, `…NotWriter`, `…SourceMissing`, `…SameProvider`, `…PrefixInUse`,
- * `…SharedKms`, `…Wildcard`, `…NoResources`, `…NotEditable` where the edit doesn't fit the file
+ * `…SharedKms`, `…ThirdKms`, `…Wildcard`, `…NoResources`, `…NotEditable` where the edit doesn't fit the file
  */
 export function arrange(
   originalText: string,
