@@ -1,4 +1,3 @@
-import { type KeyMetadata } from '@aws-sdk/client-kms';
 import { AwsKmsApi, AwsKmsRefusal, type AwsKmsConnection } from './aws-kms-api.ts';
 import {
   contextFingerprint,
@@ -6,14 +5,10 @@ import {
   parseAwsKmsKeyId,
   type AwsKmsKeyId,
 } from './aws-kms-key-id.ts';
-import {
-  formatAwsKmsKeyArn,
-  isMultiRegion,
-  parseAwsKmsKeyRef,
-  type AwsKmsKeyArn,
-  type AwsKmsKeyRef,
-} from './aws-kms-key-ref.ts';
+import { AwsKmsKeyReader } from './aws-kms-key-reader.ts';
+import { formatAwsKmsKeyArn, type AwsKmsKeyArn, type AwsKmsKeyRef } from './aws-kms-key-ref.ts';
 import { whyUnusable } from './aws-kms-key-state.ts';
+import { explainAwsKmsRefusal } from './aws-kms-refusal.ts';
 import { CurrentVersion } from './current-version.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from './key-service.ts';
 
@@ -41,6 +36,7 @@ const longestCiphertext = 6144;
 export class AwsKmsKeyService implements KeyService {
   readonly #options: AwsKmsOptions;
   readonly #api: AwsKmsApi;
+  readonly #reader: AwsKmsKeyReader;
   readonly #current: CurrentVersion;
   readonly #context: string | undefined;
   #newest: AwsKmsKeyId | undefined;
@@ -52,6 +48,7 @@ export class AwsKmsKeyService implements KeyService {
   constructor(options: AwsKmsOptions) {
     this.#options = options;
     this.#api = new AwsKmsApi(options);
+    this.#reader = new AwsKmsKeyReader(this.#api, options.key, options.region);
     this.#context = contextFingerprint(options.encryptionContext);
     this.#current = new CurrentVersion(
       () => this.#readCurrent(),
@@ -103,9 +100,7 @@ export class AwsKmsKeyService implements KeyService {
   }
 
   async #readCurrent(): Promise<KeyVersion> {
-    const { metadata, arn, aliasUpdatedAt } = await this.#look();
-    const unusable = whyUnusable(metadata);
-    if (unusable !== undefined) throw unusable;
+    const { metadata, arn, aliasUpdatedAt } = await this.#reader.read();
     this.#target = arn;
     const { service, key: ref } = this.#options;
     const id = this.#adopt({
@@ -126,49 +121,10 @@ export class AwsKmsKeyService implements KeyService {
     };
   }
 
-  /** The key's metadata; with an alias, also since when it leads there. */
-  async #look(): Promise<{ metadata: KeyMetadata; arn: AwsKmsKeyArn; aliasUpdatedAt?: number }> {
-    const { key: ref } = this.#options;
-    if (ref.type === 'key') {
-      const arn = { ...ref, region: this.#options.region };
-      return { metadata: await this.#describe(formatAwsKmsKeyArn(arn)), arn };
-    }
-    // Between the two questions the alias may be pointed elsewhere: then they are asked again.
-    for (let attempt = 0; attempt < 3; attempt++) {
-      const metadata = await this.#describe(ref.name);
-      const arn = parseAwsKmsKeyRef(metadata.Arn ?? '');
-      if (arn?.type !== 'key') throw unexpectedArn();
-      const aliasUpdatedAt = await this.#aliasUpdatedAt(ref.name, formatAwsKmsKeyArn(arn));
-      if (aliasUpdatedAt !== undefined) return { metadata, arn, aliasUpdatedAt };
-    }
-    throw new KeyServiceError(
-      'unavailable',
-      'AwsKmsAliasUnsettled',
-      `${ref.name} leads to a key that doesn't list it`,
-      'wait: a changed alias takes up to some minutes to be the same everywhere',
-    );
-  }
-
-  async #describe(key: string): Promise<KeyMetadata> {
-    try {
-      return await this.#api.describe(key);
-    } catch (error) {
-      throw error instanceof AwsKmsRefusal ? this.#refused('DescribeKey', key, error) : error;
-    }
-  }
-
-  async #aliasUpdatedAt(alias: string, keyArn: string): Promise<number | undefined> {
-    try {
-      return await this.#api.aliasUpdatedAt(alias, keyArn);
-    } catch (error) {
-      if (!(error instanceof AwsKmsRefusal)) throw error;
-      throw new KeyServiceError(
-        'denied',
-        'AwsKmsPermissionDenied',
-        `AWS KMS does not permit kms:ListAliases: ${error.awsName}${error.because}`,
-        'permit kms:ListAliases (on "*"): it tells since when the alias leads to its key; or name the key by its ARN',
-      );
-    }
+  /** Something has changed, or may have: the next caller of {@link current} asks AWS for all of it. */
+  #forget(): void {
+    this.#reader.forget();
+    this.#current.forget();
   }
 
   /** The newest id: this one, unless it was left before, or is of an earlier state of the alias. */
@@ -185,7 +141,7 @@ export class AwsKmsKeyService implements KeyService {
 
   /** AWS sealed with other material than the id names: the key was rotated, or a machine of AWS's lags. */
   #rotated(id: AwsKmsKeyId, material: string): KeyServiceError {
-    this.#current.forget();
+    this.#forget();
     const newest = this.#newest;
     if (newest !== undefined && formatAwsKmsKeyId(newest) === formatAwsKmsKeyId(id)) {
       this.#adopt({ ...newest, material });
@@ -249,42 +205,18 @@ export class AwsKmsKeyService implements KeyService {
         );
       case 'DisabledException':
       case 'KMSInvalidStateException': {
-        this.#current.forget();
+        this.#forget();
         const unusable = whyUnusable(await this.#api.describe(arn, signal));
         return unusable ?? this.#refused(operation, arn, error);
       }
       default:
-        this.#current.forget();
+        this.#forget();
         return this.#refused(operation, arn, error);
     }
   }
 
-  #refused(operation: string, key: string, { awsName, because }: AwsKmsRefusal): KeyServiceError {
-    if (awsName === 'NotFoundException') {
-      return new KeyServiceError(
-        'not-found',
-        'AwsKmsKeyNotFound',
-        `there is no key ${key} in ${this.#options.region}`,
-        isMultiRegion(key.split('/').at(-1) ?? '')
-          ? 'check the Region: a multi-Region key is used in Regions that it was replicated to'
-          : 'check account, Region and key; a deleted key never comes back, and nothing else opens what it sealed',
-      );
-    }
-    if (awsName === 'AccessDeniedException') {
-      const action = `kms:${operation.charAt(0).toUpperCase()}${operation.slice(1)}`;
-      return new KeyServiceError(
-        'denied',
-        'AwsKmsPermissionDenied',
-        `AWS KMS does not permit ${action} on ${key}${because}`,
-        'permit kms:Encrypt, kms:Decrypt and kms:DescribeKey, in the policy of the identity and that of the key; another account needs both',
-      );
-    }
-    return new KeyServiceError(
-      'denied',
-      'AwsKmsRefused',
-      `AWS KMS answered ${awsName} to ${operation} with ${key}`,
-      "look up the error in AWS's documentation, and the request in CloudTrail",
-    );
+  #refused(operation: string, key: string, refusal: AwsKmsRefusal): KeyServiceError {
+    return explainAwsKmsRefusal(operation, key, this.#options.region, refusal);
   }
 }
 
@@ -294,15 +226,6 @@ function notOpened(): KeyServiceError {
     'CiphertextInvalid',
     'AWS KMS does not open this ciphertext',
     'the value was damaged, or another key service or encryption context sealed it',
-  );
-}
-
-function unexpectedArn(): KeyServiceError {
-  return new KeyServiceError(
-    'unavailable',
-    'AwsKmsAnswerUnexpected',
-    'DescribeKey answered without the ARN of a key',
-    'check the endpoint; a proxy in between may answer for AWS',
   );
 }
 

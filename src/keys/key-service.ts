@@ -14,7 +14,10 @@ export interface KeyVersion {
  * `signal` fails with kind `timeout`; the service may have carried it out.
  */
 export interface KeyService {
-  /** The key version that seals now; at most 60 s old. Costs a remote call at most once in 60 s. */
+  /**
+   * The key version that seals now; at most 60 s old, of an alias of AWS KMS in part 120 s. Costs a remote call at most once in
+   * 60 s while nothing changes.
+   */
   current(signal?: AbortSignal): Promise<KeyVersion>;
   /**
    * Encrypts under exactly this version, even if the key has been rotated since.
