@@ -15,6 +15,9 @@ import { DecryptResponseSchema, type DecryptRequest, type DecryptResponse } from
 import { KmsPluginServer } from './server.ts';
 import { kmsV1Decrypt } from './v1-client.ts';
 
+/** No test is about a deadline: on a busy machine a shorter one would be what is told. In milliseconds. */
+const patient = { timeoutMs: 30_000 };
+
 let folder: string;
 let socket: string;
 const cleanups: (() => unknown)[] = [];
@@ -38,7 +41,7 @@ describe('the DEK sources of a kms v2 entry', () => {
     keys = new InMemoryTestDoubleKeyService();
     const server = await KmsPluginServer.start(socket, keys, pino({ level: 'silent' }));
     cleanups.push(() => server.stop());
-    sources = new PluginDekSources('vault', new KmsPluginClient(`unix://${socket}`));
+    sources = new PluginDekSources('vault', new KmsPluginClient(`unix://${socket}`, patient));
     cleanups.push(() => sources.close());
   });
 
@@ -112,8 +115,8 @@ describe('the connections to plugins', () => {
   it('are made when a value needs them: an entry without a socket is in the way of its own values alone', async () => {
     const connections = new PluginConnections();
     cleanups.push(() => connections.close());
-    const away = connections.v2({ name: 'vault', endpoint: `unix://${socket}`, timeoutMs: 1_000 });
-    const abstract = connections.v1({ name: 'old', endpoint: 'unix:///@old', timeoutMs: 1_000 });
+    const away = connections.v2({ name: 'vault', endpoint: `unix://${socket}`, ...patient });
+    const abstract = connections.v1({ name: 'old', endpoint: 'unix:///@old', ...patient });
     await expect(away.keyId()).rejects.toMatchObject({ code: 'UnavailablePluginSocket' });
     await expect(abstract.decrypt(Buffer.of(1))).rejects.toMatchObject({ code: 'PluginEndpointInvalid' });
   });
@@ -138,7 +141,7 @@ describe('the connections to plugins', () => {
     cleanups.push(() => server.forceShutdown());
     const connections = new PluginConnections();
     cleanups.push(() => connections.close());
-    const entry = { name: 'old', endpoint: `unix://${socket}`, timeoutMs: 3_000 };
+    const entry = { name: 'old', endpoint: `unix://${socket}`, ...patient };
     expect(await connections.v1(entry).decrypt(Buffer.from('dek'))).toEqual(dek);
     await expect(connections.v2(entry).keyId()).rejects.toMatchObject({ code: 'PluginNotV2' });
   });
