@@ -19,8 +19,10 @@ export interface DekSealer {
    * Makes this version the one that `seal` uses, as a single step at the end: whatever fails before changes nothing, and a
    * `seal` under way keeps the version it began with. Given the version that is in use already, renews what is due. It has a
    * deadline of its own.
+   *
+   * @param record - for another version than the one in use: awaited right before that step, which isn't taken when it fails
    */
-  adopt(version: KeyVersion): Promise<void>;
+  adopt(version: KeyVersion, record: () => Promise<void>): Promise<void>;
   /** Seals a DEK seed under the adopted version. @throws KeyServiceError `unavailable` when none was adopted */
   seal(dek: Buffer, signal?: AbortSignal): Promise<SealedDek>;
   /** Wipes what it keeps. The key service is left open. */
@@ -36,9 +38,9 @@ export class DirectSealer implements DekSealer {
     this.#service = service;
   }
 
-  adopt(version: KeyVersion): Promise<void> {
+  async adopt(version: KeyVersion, record: () => Promise<void>): Promise<void> {
+    if (this.#version?.keyId !== version.keyId) await record();
     this.#version = version;
-    return Promise.resolve();
   }
 
   async seal(dek: Buffer, signal?: AbortSignal): Promise<SealedDek> {

@@ -31,7 +31,7 @@ async function sealTo(some: readonly string[]): Promise<SealedDek> {
   const hierarchy = new KeyHierarchy(keys, new DekOpener(keys, memory), options, silent, {
     escrow: escrowTo(some),
   });
-  await hierarchy.adopt(await keys.current());
+  await hierarchy.adopt(await keys.current(), () => Promise.resolve());
   const one = await hierarchy.seal(seed);
   hierarchy.close();
   return one;
@@ -111,7 +111,7 @@ describe('an escrow', () => {
   it('is missed by name where there was none', async () => {
     const keys = new InMemoryTestDoubleKeyService();
     const hierarchy = new KeyHierarchy(keys, new DekOpener(keys, memory), options, silent);
-    await hierarchy.adopt(await keys.current());
+    await hierarchy.adopt(await keys.current(), () => Promise.resolve());
     const opener = new EscrowIdentities(identityFile(identities[0]));
     await expect(opener.open(await hierarchy.seal(seed))).rejects.toMatchObject({ code: 'EscrowMissing' });
   });

@@ -1,11 +1,12 @@
-import { baseKeyId } from '../plan/generation.ts';
+import { baseKeyId, keyIdOfGeneration } from '../plan/generation.ts';
 import { type KeyService, type KeyVersion } from './key-service.ts';
 
 /**
- * A key service whose key ids carry a generation, for keys that came back after they were left: a plugin keeps no state, and
- * nothing else tells A from A after B. What an earlier generation sealed opens, for the key is the same.
+ * A key service whose key ids carry a generation, for keys that came back after they were left: nothing else tells A from A
+ * after B. What another generation sealed opens, and any generation can be sealed under, for the key is the same.
  *
- * @param generation - from the plugin's configuration, the same on every node; 1, the first, leaves the key ids as they are
+ * @param generation - of the current version's id; from the plugin's configuration, the same on every node; 1, the first, leaves
+ *   the key ids as they are
  */
 export function withGeneration(service: KeyService, generation: number): KeyService {
   const inner = ({ keyId, description }: KeyVersion): KeyVersion => ({
@@ -17,7 +18,7 @@ export function withGeneration(service: KeyService, generation: number): KeyServ
       const version = await service.current(signal);
       if (generation === 1) return version;
       return {
-        keyId: `${version.keyId};generation=${generation}`,
+        keyId: keyIdOfGeneration(version.keyId, generation),
         description: `${version.description}, generation ${generation}`,
       };
     },

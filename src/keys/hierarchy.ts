@@ -80,10 +80,11 @@ export class KeyHierarchy implements DekSealer {
     this.#opener = opener;
   }
 
-  adopt(version: KeyVersion): Promise<void> {
+  adopt(version: KeyVersion, record: () => Promise<void>): Promise<void> {
     return this.#inTurn(async () => {
       const sealing = this.#sealing;
-      if (sealing?.version.keyId !== version.keyId || this.#isDue(sealing)) await this.#make(version);
+      if (sealing?.version.keyId !== version.keyId) await this.#make(version, record);
+      else if (this.#isDue(sealing)) await this.#make(version);
     });
   }
 
@@ -153,11 +154,12 @@ export class KeyHierarchy implements DekSealer {
     return turn;
   }
 
-  async #make(version: KeyVersion): Promise<void> {
+  async #make(version: KeyVersion, record?: () => Promise<void>): Promise<void> {
     const signal = AbortSignal.timeout(longestMs);
     const kek = LocalKek.random();
     try {
       const annotations = await this.#wrap(kek, version, signal);
+      await record?.();
       if (this.#closed) throw noKeyYet();
       this.#opener.know(version.keyId, annotations[annotationNames.kek], new LocalKek(kek.copy()));
       this.#sealing?.kek.wipe();

@@ -15,6 +15,7 @@ export class InMemoryTestDoubleKeyService implements KeyService {
   closed = false;
   readonly #name: string;
   readonly #keys = new Map<string, Buffer>();
+  readonly #retired = new Set<string>();
   #failure: KeyServiceError | undefined;
   #hold: Promise<void> | undefined;
   #version = 0;
@@ -29,6 +30,11 @@ export class InMemoryTestDoubleKeyService implements KeyService {
   rotate(): void {
     this.#version += 1;
     this.#keys.set(this.#keyId(), randomBytes(32));
+  }
+
+  /** The version with this id encrypts no more, and goes on decrypting. */
+  retire(keyId: string): void {
+    this.#retired.add(keyId);
   }
 
   /** From now on every call fails with this, until called with nothing. */
@@ -56,6 +62,9 @@ export class InMemoryTestDoubleKeyService implements KeyService {
   async encrypt(plaintext: Buffer, version: KeyVersion, signal?: AbortSignal): Promise<Buffer> {
     this.calls.encrypt += 1;
     await this.#ready(signal);
+    if (this.#retired.has(version.keyId)) {
+      throw new KeyServiceError('wrong-key', 'TestRetired', 'the version encrypts no more', 'take another');
+    }
     const nonce = randomBytes(12);
     const cipher = createCipheriv('aes-256-gcm', this.#key(version.keyId), nonce);
     return Buffer.concat([nonce, cipher.update(plaintext), cipher.final(), cipher.getAuthTag()]);

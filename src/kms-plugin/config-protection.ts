@@ -2,6 +2,7 @@ import { isIP } from 'node:net';
 import ms, { type StringValue } from 'ms';
 import { z } from 'zod';
 import { escrowRecipientPattern } from '../keys/escrow.ts';
+import { absolutePath } from './key-services/fields.ts';
 import { type KeyProtection } from './served-key.ts';
 
 /** Milliseconds, of a duration as Kubernetes writes the simple ones. */
@@ -67,6 +68,13 @@ export function localKekProtection({
     memory: { keys: cachedKeys, ttlMs: cachedFor, graceMs: outageGrace },
   };
 }
+
+/** Present, a new version of the remote key is announced when a migration says so, and not by itself. */
+export const rotationField = z
+  .strictObject({
+    ledger: absolutePath,
+  })
+  .optional();
 
 /** Where the HTTP listener for metrics and health is: `{ host, port }` of `address`. */
 export const metricsField = z

@@ -1,9 +1,10 @@
 import { readFile } from 'node:fs/promises';
+import { normalize } from 'node:path';
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { KeyferryError } from '../errors.ts';
 import { systemErrorCode } from '../keys/system-error.ts';
-import { metricsField, protectionFields, protectionProblem } from './config-protection.ts';
+import { metricsField, protectionFields, protectionProblem, rotationField } from './config-protection.ts';
 import { absolutePath, name } from './key-services/fields.ts';
 import { conflictOf, keyServiceFields, numberProblem } from './key-services/key-services.ts';
 import { fitsSocketPath } from './socket.ts';
@@ -17,6 +18,7 @@ const key = z
     ),
     ...keyServiceFields,
     ...protectionFields,
+    rotation: rotationField,
   })
   .superRefine((entry, context) => {
     const message = numberProblem(entry);
@@ -40,6 +42,9 @@ const schema = z
       const before = keys.slice(0, index);
       if (before.some((other) => other.name === current.name)) report(index, 'name', 'is there twice');
       if (before.some((other) => other.socket === current.socket)) report(index, 'socket', 'is there twice');
+      const ledger = ledgerOf(current);
+      if (ledger !== undefined && before.some((other) => ledgerOf(other) === ledger))
+        report(index, 'rotation', 'has the ledger of another key: give each key a file of its own');
       for (const other of before) {
         const conflict = conflictOf(current, other);
         if (conflict !== undefined) report(index, conflict.field, conflict.message);
@@ -97,6 +102,10 @@ function invalid(problems: readonly string[]): KeyferryError {
     `the PluginConfiguration is invalid:\n${problems.map((problem) => `  - ${problem}`).join('\n')}`,
     { remedy: 'correct the fields named above, and start the plugin again' },
   );
+}
+
+function ledgerOf({ rotation }: z.infer<typeof key>): string | undefined {
+  return rotation && normalize(rotation.ledger);
 }
 
 function pathOf(path: readonly PropertyKey[]): string {

@@ -3,6 +3,7 @@ import { noKeyYet, type DekSealer, type SealedDek } from '../keys/dek-sealer.ts'
 import { KeyServiceError, type KeyService, type KeyVersion } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { kmsV2Protocol } from './service.ts';
+import { NewestVersion, type AnnouncedVersions } from './versions.ts';
 
 /** What is known of a key without asking. */
 export interface KeyReport {
@@ -32,8 +33,9 @@ const longestMs = 10_000;
 /**
  * The key version that Encrypt uses and Status names: one and the same, changed here and nowhere else.
  *
- * A newer version is adopted when Status is asked (the service itself asks remotely once in 60 s at most), as a single
- * assignment: an Encrypt under way keeps the version it began with, and answers with that one's key id.
+ * Which version that is, its {@link AnnouncedVersions} say: when Status is asked (the service itself asks remotely once in 60 s
+ * at most), or somebody adopts one. It is adopted as a single assignment: an Encrypt under way keeps the version it began with,
+ * and answers with that one's key id.
  *
  * While the service is away (kinds `unavailable` and `timeout`), all goes on until the grace ends, counted from its last
  * good answer. A key that was disabled, denied or deleted has no grace: somebody meant it.
@@ -44,8 +46,11 @@ export class KeyState {
   readonly #log: Logger;
   readonly #graceMs: number;
   readonly #now: () => number;
+  readonly #versions: AnnouncedVersions;
   #adopted: KeyVersion | undefined;
-  readonly #left = new Set<string>();
+  /** Versions are adopted one after another. */
+  #turn: Promise<unknown> = Promise.resolve();
+  #settled = false;
   #lastGoodAt = 0;
   #failure: { readonly error: KeyServiceError; readonly until: number } | undefined;
   #refreshing: Promise<void> | undefined;
@@ -54,13 +59,22 @@ export class KeyState {
     service: KeyService,
     sealer: DekSealer,
     log: Logger,
-    { graceMs = 0, now = () => Date.now() }: { readonly graceMs?: number; readonly now?: () => number } = {},
+    {
+      graceMs = 0,
+      now = () => Date.now(),
+      versions = new NewestVersion(),
+    }: {
+      readonly graceMs?: number;
+      readonly now?: () => number;
+      readonly versions?: AnnouncedVersions | undefined;
+    } = {},
   ) {
     this.#service = service;
     this.#sealer = sealer;
     this.#log = log;
     this.#graceMs = graceMs;
     this.#now = now;
+    this.#versions = versions;
   }
 
   /**
@@ -71,7 +85,43 @@ export class KeyState {
   async seal(dek: Buffer, signal: AbortSignal): Promise<SealedDek> {
     const late = this.#mayNotSeal() ? await this.#refresh(signal) : undefined;
     if (this.#mayNotSeal()) throw this.#failure?.error ?? late ?? noKeyYet();
-    return await this.#sealer.seal(dek, signal);
+    const version = this.#adopted;
+    try {
+      return await this.#sealer.seal(dek, signal);
+    } catch (error) {
+      if (version !== undefined && isGone(error)) this.#versions.gone(version.keyId);
+      throw error;
+    }
+  }
+
+  /**
+   * The key id that Status names, or would name now.
+   *
+   * @throws KeyServiceError why there is none
+   */
+  async announced(signal: AbortSignal): Promise<string> {
+    const late = this.#adopted === undefined ? await this.#refresh(signal) : undefined;
+    if (this.#adopted === undefined) throw this.#failure?.error ?? late ?? noKeyYet();
+    return this.#adopted.keyId;
+  }
+
+  /**
+   * Adopts the version that is chosen among those that may be, once nothing else is being adopted. When it fails, nothing has
+   * changed; a caller whose deadline ends meanwhile isn't told, and the work goes on.
+   *
+   * @returns the key id that Status names from now on
+   * @throws KeyServiceError what `choose` throws, or why the version can't be adopted
+   */
+  async adopt(choose: (newest: KeyVersion) => KeyVersion, signal: AbortSignal): Promise<string> {
+    const asked = this.#now();
+    const newest = await this.#service.current(signal);
+    const adopting = this.#inTurn(async () => {
+      if (this.#settled) throw stopping();
+      const version = choose(newest);
+      await this.#adopt(version, asked);
+      return version.keyId;
+    });
+    return await withinDeadline(adopting, signal);
   }
 
   /** Asks the service, unless it failed a moment ago, and adopts what it says. */
@@ -81,6 +131,12 @@ export class KeyState {
     if (state === 'failing') return { healthz: reason ?? state, keyId };
     if (late !== undefined && graceLeftMs === 0) return { healthz: wordsOf(late), keyId };
     return { healthz: kmsV2Protocol.healthy, keyId };
+  }
+
+  /** Resolves when the version that is adopted stays so: another process may take over what this one remembers. */
+  async settle(): Promise<void> {
+    this.#settled = true;
+    await this.#turn;
   }
 
   report(): KeyReport {
@@ -129,10 +185,31 @@ export class KeyState {
 
   async #ask(): Promise<void> {
     const asked = this.#now();
-    const version = await this.#service.current(AbortSignal.timeout(longestMs));
-    if (this.#left.has(version.keyId)) throw cameBack(version.keyId);
-    await this.#sealer.adopt(version);
-    this.#adopt(version, asked);
+    const newest = await this.#service.current(AbortSignal.timeout(longestMs));
+    await this.#inTurn(async () => {
+      if (this.#settled) return;
+      const wanted = this.#versions.wanted(newest);
+      try {
+        await this.#adopt(wanted, asked);
+      } catch (error) {
+        if (!isGone(error)) throw error;
+        this.#versions.gone(wanted.keyId);
+        const instead = this.#versions.wanted(newest);
+        if (instead.keyId === wanted.keyId) throw error;
+        await this.#adopt(instead, asked);
+      }
+    });
+  }
+
+  #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    const turn = this.#turn.then(work);
+    this.#turn = turn.catch(() => undefined);
+    return turn;
+  }
+
+  async #adopt(version: KeyVersion, asked: number): Promise<void> {
+    await this.#sealer.adopt(version, () => this.#versions.record(version));
+    this.#tell(version, asked);
   }
 
   #fail(error: unknown): void {
@@ -146,7 +223,7 @@ export class KeyState {
     this.#failure = { error, until: this.#now() + failureMs };
   }
 
-  #adopt(version: KeyVersion, asked: number): void {
+  #tell(version: KeyVersion, asked: number): void {
     const previous = this.#adopted?.keyId;
     this.#adopted = version;
     this.#lastGoodAt = asked;
@@ -154,7 +231,6 @@ export class KeyState {
       this.#log.info({ keyId: version.keyId }, 'the key service answers again');
     this.#failure = undefined;
     if (previous === version.keyId) return;
-    if (previous !== undefined) this.#left.add(previous);
     this.#log.info(
       { keyId: version.keyId, previousKeyId: previous, version: version.description },
       'adopted a key version',
@@ -166,12 +242,16 @@ function wordsOf({ message, remedy }: KeyServiceError): string {
   return `${message} (${remedy})`.slice(0, 900);
 }
 
-/** The API server would take what was sealed before it left for current, and never rewrite it. */
-function cameBack(keyId: string): KeyServiceError {
+function stopping(): KeyServiceError {
   return new KeyServiceError(
-    'denied',
-    'KeyIdCameBack',
-    `the key id ${keyId} is named again after another one took its place`,
-    "raise the key's generation by one, to the same number on every node, so that it gets a key id of its own",
+    'unavailable',
+    'PluginStops',
+    'the plugin stops',
+    'ask the one that takes its place',
   );
+}
+
+/** The key service no longer encrypts under the version it was asked to. */
+function isGone(error: unknown): boolean {
+  return error instanceof KeyServiceError && error.kind === 'wrong-key';
 }

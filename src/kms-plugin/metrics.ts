@@ -1,8 +1,8 @@
 import { Counter, Gauge, Histogram, Registry } from 'prom-client';
 import { type Circuit } from '../keys/resilient.ts';
 import { type OnKeyServiceCall } from '../keys/observed.ts';
-import { type OnAnswered } from './handlers.ts';
 import { type ServedKey } from './served-key.ts';
+import { type OnAnswered } from './unary.ts';
 
 /** A key whose state the metrics show when they are asked for. */
 export interface MeteredKey {

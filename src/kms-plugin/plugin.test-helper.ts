@@ -42,7 +42,7 @@ export class PluginBench {
   async plugin(
     service: KeyService,
     options: NonNullable<Parameters<typeof KmsPluginServer.start>[3]> = {},
-  ): Promise<{ server: KmsPluginServer; client: KmsPluginClient }> {
+  ): Promise<{ server: KmsPluginServer; client: KmsPluginClient; endpoint: string }> {
     const socket = join(this.folder, `${(this.#plugins += 1)}.sock`);
     const server = await KmsPluginServer.start(socket, service, this.log, {
       localKek,
@@ -50,10 +50,11 @@ export class PluginBench {
       now: this.now,
       ...options,
     });
-    const client = new KmsPluginClient(`unix://${socket}`, { timeoutMs: 10_000 });
+    const endpoint = `unix://${socket}`;
+    const client = new KmsPluginClient(endpoint, { timeoutMs: 10_000 });
     this.atEnd(() => server.stop());
     this.atEnd(() => client.close());
-    return { server, client };
+    return { server, client, endpoint };
   }
 
   atEnd(cleanup: () => unknown): void {

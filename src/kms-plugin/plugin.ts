@@ -8,6 +8,7 @@ import { localKekProtection } from './config-protection.ts';
 import { type PluginConfiguration, type PluginKey } from './config.ts';
 import { PluginHttpServer, type NamedKey } from './http.ts';
 import { openKeyService } from './key-services/key-services.ts';
+import { Ledger } from './ledger.ts';
 import { PluginMetrics } from './metrics.ts';
 import { KmsPluginServer } from './server.ts';
 
@@ -23,7 +24,7 @@ export interface RunningPlugin {
  * Serves every key of a configuration. Resolves once all sockets listen; a key service that is down doesn't hinder that.
  *
  * @throws KeyferryError of {@link KmsPluginServer.start}, {@link openKeyService} and {@link PluginHttpServer.start},
- *   `EscrowRecipientInvalid`; then nothing is left listening
+ *   {@link Ledger.open}, `EscrowRecipientInvalid`; then nothing is left listening
  */
 export async function startPlugin(configuration: PluginConfiguration, log: Logger): Promise<RunningPlugin> {
   const metrics = new PluginMetrics();
@@ -55,7 +56,7 @@ export async function startPlugin(configuration: PluginConfiguration, log: Logge
 }
 
 async function serve(
-  { name, socket, generation, localKek, escrow }: PluginKey,
+  { name, socket, generation, localKek, escrow, rotation }: PluginKey,
   service: KeyService,
   metrics: PluginMetrics,
   log: Logger,
@@ -65,6 +66,7 @@ async function serve(
   const server = await KmsPluginServer.start(socket, resilient, log, {
     ...localKekProtection(localKek),
     escrow: escrow && escrowTo(escrow.recipients),
+    ledger: rotation && (await Ledger.open(rotation.ledger)),
     answered,
   });
   metrics.add({ name, key: server.key, circuit: () => resilient.circuit });

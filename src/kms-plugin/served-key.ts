@@ -5,6 +5,9 @@ import { KeyHierarchy, type KekEscrow, type LocalKekOptions } from '../keys/hier
 import { KeyServiceError, type KeyService } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { KeyState, type KeyHealth } from './key-state.ts';
+import { type Ledger } from './ledger.ts';
+import { LedVersions } from './led-versions.ts';
+import { Rotation } from './rotation.ts';
 
 /** How the DEK seeds of a key are protected, beyond what its key service does. */
 export interface KeyProtection {
@@ -13,6 +16,8 @@ export interface KeyProtection {
   /** Of unwrapped KEKs. Its grace is that of sealing, too, under a local KEK: without one, sealing has none. */
   readonly memory?: KekMemory;
   readonly escrow?: KekEscrow | undefined;
+  /** Present, a newer version is announced only when somebody says so. */
+  readonly ledger?: Ledger | undefined;
   /** Milliseconds since the epoch; the system's clock when absent. */
   readonly now?: () => number;
 }
@@ -29,6 +34,8 @@ export class ServedKey {
   readonly state: KeyState;
   /** What seals, when it is a local KEK. */
   readonly hierarchy: KeyHierarchy | undefined;
+  /** What leads from one version to another, when that doesn't happen by itself. */
+  readonly rotation: Rotation | undefined;
 
   readonly #sealer: DekSealer;
   readonly #now: () => number;
@@ -37,14 +44,16 @@ export class ServedKey {
   constructor(
     service: KeyService,
     log: Logger,
-    { localKek, memory = usualMemory, escrow, now = () => Date.now() }: KeyProtection = {},
+    { localKek, memory = usualMemory, escrow, ledger, now = () => Date.now() }: KeyProtection = {},
   ) {
     this.#now = now;
     this.opener = new DekOpener(service, memory, now);
     this.hierarchy = localKek && new KeyHierarchy(service, this.opener, localKek, log, { escrow, now });
     this.#sealer = this.hierarchy ?? new DirectSealer(service);
     const graceMs = localKek === undefined ? 0 : memory.graceMs;
-    this.state = new KeyState(service, this.#sealer, log, { graceMs, now });
+    const versions = ledger && new LedVersions(ledger, log);
+    this.state = new KeyState(service, this.#sealer, log, { graceMs, now, versions });
+    this.rotation = versions && new Rotation(service, this.state, versions);
   }
 
   /** What Status answers; KEKs whose time is over are wiped on the way. */

@@ -1,10 +1,12 @@
 import { Server, ServerCredentials } from '@grpc/grpc-js';
 import { type KeyService } from '../keys/key-service.ts';
 import { type Logger } from '../telemetry/logger.ts';
-import { pluginHandlers, type OnAnswered } from './handlers.ts';
+import { pluginHandlers } from './handlers.ts';
+import { rotationHandlers } from './rotation-handlers.ts';
 import { ServedKey, type KeyProtection } from './served-key.ts';
-import { keyManagementService, maxMessageBytes } from './service.ts';
+import { keyManagementService, maxMessageBytes, rotationService } from './service.ts';
 import { listenPrivately, type PrivateSocket } from './socket.ts';
+import { type OnAnswered } from './unary.ts';
 
 /** How long calls under way are given to end when the server stops. */
 const drainMs = 5_000;
@@ -37,6 +39,9 @@ export class KmsPluginServer {
     const server = new Server({ 'grpc.max_receive_message_length': maxMessageBytes });
     const key = new ServedKey(service, log, options);
     server.addService(keyManagementService, pluginHandlers(key, log, options.answered));
+    if (key.rotation !== undefined) {
+      server.addService(rotationService, rotationHandlers(key.rotation, log, options.answered));
+    }
     try {
       const held = await listenPrivately(socket, (path) => bind(server, path));
       log.info({ socket }, 'listening');
@@ -49,10 +54,11 @@ export class KmsPluginServer {
   }
 
   /**
-   * Takes the socket away, lets the calls under way end (5 s at most), wipes what is in memory, and closes. The key service
+   * Adopts no other version from now on, takes the socket away, lets the calls under way end (5 s at most), wipes what is in memory, and closes. The key service
    * is left open.
    */
   async stop(): Promise<void> {
+    await this.key.state.settle();
     await this.#socket.release();
     let timer: NodeJS.Timeout | undefined;
     const drained = new Promise<void>((resolve) => this.#server.tryShutdown(() => resolve()));

@@ -8,6 +8,14 @@ import {
   StatusRequestSchema,
   StatusResponseSchema,
 } from './gen/kms-v2_pb.ts';
+import {
+  AnnounceRequestSchema,
+  AnnounceResponseSchema,
+  SealRequestSchema,
+  SealResponseSchema,
+  VersionsRequestSchema,
+  VersionsResponseSchema,
+} from './gen/rotation-v1_pb.ts';
 
 /** @param path - `/<package>.<service>/<method>` */
 export function unaryMethod<Req extends DescMessage, Res extends DescMessage>(
@@ -31,6 +39,21 @@ export const keyManagementService = {
   status: unaryMethod('/v2.KeyManagementService/Status', StatusRequestSchema, StatusResponseSchema),
   encrypt: unaryMethod('/v2.KeyManagementService/Encrypt', EncryptRequestSchema, EncryptResponseSchema),
   decrypt: unaryMethod('/v2.KeyManagementService/Decrypt', DecryptRequestSchema, DecryptResponseSchema),
+};
+
+/** The methods by which keyferry leads a rotation. */
+export const rotationService = {
+  versions: unaryMethod(
+    '/keyferry.plugin.v1.Rotation/Versions',
+    VersionsRequestSchema,
+    VersionsResponseSchema,
+  ),
+  seal: unaryMethod('/keyferry.plugin.v1.Rotation/Seal', SealRequestSchema, SealResponseSchema),
+  announce: unaryMethod(
+    '/keyferry.plugin.v1.Rotation/Announce',
+    AnnounceRequestSchema,
+    AnnounceResponseSchema,
+  ),
 };
 
 /** What a fit plugin's Status says. */

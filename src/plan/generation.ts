@@ -1,12 +1,21 @@
-const suffix = /;generation=([1-9][0-9]*)$/;
+const suffix = /;generation=([1-9][0-9]{0,8})$/;
 
-/** A key id without its generation: that of the key version itself. */
+/** A key id without its generation: which version of which key it means. What any generation of it sealed opens by it. */
 export function baseKeyId(keyId: string): string {
   return keyId.replace(suffix, '');
 }
 
-/** The key id of the same key version for its next use, after it was left: no key id is ever used again. */
+/** 1, the first, for a key id that names none. */
+export function generationOf(keyId: string): number {
+  return Number(suffix.exec(keyId)?.[1] ?? 1);
+}
+
+/** The key id of the same version in this generation; the first leaves key ids as they are. */
+export function keyIdOfGeneration(keyId: string, generation: number): string {
+  return generation === 1 ? baseKeyId(keyId) : `${baseKeyId(keyId)};generation=${generation}`;
+}
+
+/** The key id for a version that comes back after it was left: `A`, `A;generation=2`, `A;generation=3`. */
 export function nextGeneration(keyId: string): string {
-  const generation = Number(suffix.exec(keyId)?.[1] ?? 1);
-  return `${baseKeyId(keyId)};generation=${generation + 1}`;
+  return keyIdOfGeneration(keyId, generationOf(keyId) + 1);
 }
