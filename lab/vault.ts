@@ -98,10 +98,7 @@ export async function setUpVault(config: LabConfig): Promise<void> {
   try {
     await vault.expect('POST', `/v1/sys/mounts/${TRANSIT_MOUNT}`, { type: 'transit' });
     const keys = config.sourcePlugins ? [TRANSIT_KEY, SOURCE_TRANSIT_KEY] : [TRANSIT_KEY];
-    for (const key of keys) {
-      await vault.expect('POST', `/v1/${TRANSIT_MOUNT}/keys/${key}`, { type: 'aes256-gcm96' });
-    }
-    await vault.expect('PUT', '/v1/sys/policies/acl/keyferry', { policy: keys.map(policy).join('') });
+    await makeTransitKeys(vault, keys);
     const token = await vault.expect('POST', '/v1/auth/token/create-orphan', {
       policies: ['keyferry'],
       period: '24h',
@@ -126,6 +123,18 @@ export async function setUpVault(config: LabConfig): Promise<void> {
   } finally {
     vault.close();
   }
+}
+
+/**
+ * Makes those of the keys that aren't there, and lets plugins use these and no others.
+ *
+ * @param vault - of {@link vaultAdmin}
+ */
+export async function makeTransitKeys(vault: HttpClient, keys: readonly string[]): Promise<void> {
+  for (const key of keys) {
+    await vault.expect('POST', `/v1/${TRANSIT_MOUNT}/keys/${key}`, { type: 'aes256-gcm96' });
+  }
+  await vault.expect('PUT', '/v1/sys/policies/acl/keyferry', { policy: keys.map(policy).join('') });
 }
 
 /** A client with the root token, for tests that rotate keys or take permissions away. Close it after use. */

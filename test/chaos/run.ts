@@ -13,6 +13,7 @@ import { format, resolveConfig } from 'prettier';
 import { packageRoot } from '../../lab/paths.ts';
 import { pinnedVersion, serverModules } from '../../lab/server-modules.ts';
 import { version } from '../../src/cli/version.ts';
+import { sideBySide } from '../support/side-by-side.ts';
 import { FAULTS, PROCESSES } from './faults.ts';
 import { PHASES, type Phase } from './phases.ts';
 import { runRandom, type RandomRun } from './random.ts';
@@ -132,22 +133,4 @@ function refuse(why: string): never {
 
 function sayAs(name: string): (line: string) => void {
   return (line) => console.log(`${new Date().toISOString().slice(11, 19)} ${name.padEnd(18)} ${line}`);
-}
-
-/** Runs all, so many at once; one that throws, such as a lab that can't be put up, is not ok. */
-async function sideBySide(lanes: number, jobs: readonly (() => Promise<boolean>)[]): Promise<boolean[]> {
-  const left = [...jobs];
-  const done: boolean[] = [];
-  const lane = async (): Promise<void> => {
-    for (let job = left.shift(); job !== undefined; job = left.shift()) {
-      done.push(
-        await job().catch((error: unknown) => {
-          console.error(error);
-          return false;
-        }),
-      );
-    }
-  };
-  await Promise.all(Array.from({ length: Math.max(1, lanes) }, lane));
-  return done;
 }

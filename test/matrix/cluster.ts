@@ -2,56 +2,59 @@ import { mkdtempSync } from 'node:fs';
 import { rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { type SeedOptions } from '../../lab/seed.ts';
+import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
-import { isKeyService, type ProviderName } from './journey.ts';
+import { isKeyService, type Journey, type SideName } from './journey.ts';
 import { KeyServices } from './key-services.ts';
 import { KeyFiles, sidesOf, type Side } from './sides.ts';
 
-/** A control plane with a plugin on each node for all key services, and the keys of local providers in files. */
-export interface MatrixCluster {
+/** A control plane with a plugin on each node for the key services of a journey, and the keys of local providers in files. */
+export class MatrixCluster {
   readonly plane: ControlPlane;
-  readonly sides: Readonly<Record<ProviderName, Side>>;
-}
+  readonly sides: Readonly<Record<SideName, Side>>;
+  readonly #cleanUp: CleanUp;
 
-/** What was begun and has to be ended, the last first; of all clusters. */
-const running = new Set<(() => Promise<void>)[]>();
-const stopping = new AbortController();
-
-/** Puts a cluster up that is encrypted by a provider without a key service, and takes it down afterwards. */
-export async function withCluster<T>(
-  first: ProviderName,
-  use: (cluster: MatrixCluster) => Promise<T>,
-): Promise<T> {
-  if (isKeyService(first)) throw new Error(`an API server can't start with ${first} before its plugin runs`);
-  const undo: (() => Promise<void>)[] = [];
-  running.add(undo);
-  try {
-    const dir = mkdtempSync(join(tmpdir(), 'kf-m'));
-    undo.push(async () => await rm(dir, { recursive: true, force: true }));
-    const files = new KeyFiles(join(dir, 'keys'));
-    const plane = await ControlPlane.up({
-      plugins: false,
-      vault: true,
-      signal: stopping.signal,
-      seed: { secrets: 260, configMaps: 40 },
-      encryptionConfiguration: () => files.configuration(first),
-    });
-    undo.push(() => plane.down());
-    const services = await KeyServices.up(dir, plane.lab);
-    undo.push(() => services.down());
-    return await use({ plane, sides: sidesOf(files, (name) => services.endpoint(name)) });
-  } finally {
-    await end(undo);
+  private constructor(plane: ControlPlane, sides: Record<SideName, Side>, cleanUp: CleanUp) {
+    this.plane = plane;
+    this.sides = sides;
+    this.#cleanUp = cleanUp;
   }
-}
 
-/** For a run that is broken off. */
-export async function stopAll(): Promise<void> {
-  stopping.abort();
-  await Promise.allSettled([...running].map(end));
-}
+  /** Encrypted by what a journey begins with, and ready for all its legs. */
+  static async up(
+    journey: Journey,
+    { seed, signal }: { readonly seed: SeedOptions; readonly signal?: AbortSignal },
+  ): Promise<MatrixCluster> {
+    const first = journey[0]?.source ?? 'identity';
+    if (isKeyService(first))
+      throw new Error(`an API server can't start with ${first} before its plugin runs`);
+    const served = new Set(journey.flatMap(({ source, target }) => [source, target]).filter(isKeyService));
+    const cleanUp = new CleanUp();
+    try {
+      const dir = cleanUp.keep(mkdtempSync(join(tmpdir(), 'kf-m')), (made) => rm(made, { recursive: true }));
+      const files = new KeyFiles(join(dir, 'keys'));
+      const up = await ControlPlane.up({
+        plugins: false,
+        vault: true,
+        seed,
+        encryptionConfiguration: () => files.configuration(first),
+        ...(signal === undefined ? {} : { signal }),
+      });
+      const plane = cleanUp.keep(up, (one) => one.down());
+      const services = cleanUp.keep(await KeyServices.up(dir, plane.lab, [...served]), (one) => one.down());
+      return new MatrixCluster(
+        plane,
+        sidesOf(files, (name) => services.endpoint(name)),
+        cleanUp,
+      );
+    } catch (error) {
+      await cleanUp.run();
+      throw error;
+    }
+  }
 
-async function end(undo: (() => Promise<void>)[]): Promise<void> {
-  for (let last = undo.pop(); last !== undefined; last = undo.pop()) await last();
-  running.delete(undo);
+  async down(): Promise<void> {
+    await this.#cleanUp.run();
+  }
 }

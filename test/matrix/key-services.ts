@@ -6,16 +6,16 @@ import { keyferryMain } from '../../lab/paths.ts';
 import { accepts } from '../../lab/ports.ts';
 import { ProcessTable } from '../../lab/process.ts';
 import { findSoftHsm, SoftHsm } from '../../lab/soft-hsm.ts';
-import { TRANSIT_KEY, TRANSIT_MOUNT, vaultUrl } from '../../lab/vault.ts';
-import { AwsAlone, region } from '../support/aws-alone.ts';
+import { makeTransitKeys, TRANSIT_KEY, TRANSIT_MOUNT, vaultAdmin, vaultUrl } from '../../lab/vault.ts';
+import { AwsAlone, otherAccount, otherRegion, region, roleArn } from '../support/aws-alone.ts';
 import { type KeyServiceName } from './journey.ts';
 
-const SERVICES: readonly KeyServiceName[] = ['aws-kms', 'vault', 'hsm'];
 const TOKEN = 'keyferry';
 const HSM_KEY = { label: 'kek', id: '01' };
+const OTHER_TRANSIT_KEY = 'keyferry-2';
 const READY_WITHIN_MS = 90_000;
 
-/** An AWS emulator, the lab's Vault and an HSM, and a plugin on each node of a lab that serves a key of each. */
+/** An AWS emulator, the lab's Vault and an HSM, and a plugin on each node of a lab that serves keys of theirs. */
 export class KeyServices {
   readonly #dir: string;
   readonly #aws: AwsAlone;
@@ -27,10 +27,11 @@ export class KeyServices {
     this.#processes = new ProcessTable(join(dir, 'run'));
   }
 
-  static async up(dir: string, lab: Lab): Promise<KeyServices> {
+  /** @param served - by the plugins, each at a socket of its own */
+  static async up(dir: string, lab: Lab, served: readonly KeyServiceName[]): Promise<KeyServices> {
     const services = new KeyServices(dir, await AwsAlone.up());
     try {
-      await services.#start(lab);
+      await services.#start(lab, served);
       return services;
     } catch (error) {
       await services.down();
@@ -52,44 +53,12 @@ export class KeyServices {
     return join(this.#dir, `${node}.${service}.sock`);
   }
 
-  async #start(lab: Lab): Promise<void> {
+  async #start(lab: Lab, served: readonly KeyServiceName[]): Promise<void> {
     const hsm = new SoftHsm(await findSoftHsm((line) => console.error(line)), join(this.#dir, 'hsm'));
-    const pin = '12345678';
-    await hsm.administer(
-      { type: 'init-token', token: TOKEN, soPin: '87654321', pin },
-      { type: 'make-aes', token: TOKEN, pin, ...HSM_KEY },
-    );
-    const pinFile = join(this.#dir, 'pin');
-    writeFileSync(pinFile, pin, { mode: 0o600 });
     const holders: Record<KeyServiceName, object> = {
-      'aws-kms': {
-        awsKms: {
-          service: 'lab-aws',
-          key: await this.#aws.newKey(),
-          region,
-          endpoint: this.#aws.url,
-          credentials: { profile: this.#aws.profile.profile, profileFile: this.#aws.profile.file },
-        },
-      },
-      vault: {
-        vaultTransit: {
-          service: 'lab-vault',
-          address: vaultUrl(lab.config),
-          mount: TRANSIT_MOUNT,
-          key: TRANSIT_KEY,
-          auth: { tokenFile: lab.paths.vault.token },
-        },
-      },
-      hsm: {
-        pkcs11: {
-          service: 'lab-hsm',
-          module: hsm.module,
-          token: { label: TOKEN },
-          pin: { file: pinFile },
-          key: HSM_KEY,
-          mechanism: 'AES-GCM',
-        },
-      },
+      ...(await this.#awsKeys()),
+      ...(await vaultKeys(lab)),
+      hsm: await this.#hsmKey(hsm),
     };
     await Promise.all(
       lab.nodes.map(async (node) => {
@@ -99,7 +68,7 @@ export class KeyServices {
           stringify({
             apiVersion: 'keyferry.dev/v1alpha1',
             kind: 'PluginConfiguration',
-            keys: SERVICES.map((name) => ({ name, socket: this.#socket(node, name), ...holders[name] })),
+            keys: served.map((name) => ({ name, socket: this.#socket(node, name), ...holders[name] })),
           }),
         );
         await this.#processes.startAndWait({
@@ -110,11 +79,74 @@ export class KeyServices {
           log: join(this.#dir, `${node}.plugin.log`),
           readyWithinMs: READY_WITHIN_MS,
           ready: async () => {
-            const open = await Promise.all(SERVICES.map((name) => accepts(this.#socket(node, name))));
+            const open = await Promise.all(served.map((name) => accepts(this.#socket(node, name))));
             return open.every(Boolean);
           },
         });
       }),
     );
   }
+
+  async #awsKeys(): Promise<Record<Extract<KeyServiceName, `aws-kms${string}`>, object>> {
+    const credentials = { profile: this.#aws.profile.profile, profileFile: this.#aws.profile.file };
+    const holder = (key: string, ofRegion: string, over: object = {}) => ({
+      awsKms: {
+        service: 'lab-aws',
+        key,
+        region: ofRegion,
+        endpoint: this.#aws.url,
+        stsEndpoint: this.#aws.url,
+        credentials: { ...credentials, ...over },
+      },
+    });
+    const multiRegion = await this.#aws.newMultiRegionKey();
+    return {
+      'aws-kms': holder(await this.#aws.newKey(), region),
+      'aws-kms-region': holder(await this.#aws.newKey({}, undefined, otherRegion), otherRegion),
+      'aws-kms-account': holder(await this.#aws.newKey({}, otherAccount, otherRegion), otherRegion, {
+        assumeRole: { roleArn: roleArn('plugin', otherAccount) },
+      }),
+      'aws-kms-multi-region': holder(multiRegion, region),
+      'aws-kms-replica': holder(multiRegion, otherRegion),
+    };
+  }
+
+  async #hsmKey(hsm: SoftHsm): Promise<object> {
+    const pin = '12345678';
+    await hsm.administer(
+      { type: 'init-token', token: TOKEN, soPin: '87654321', pin },
+      { type: 'make-aes', token: TOKEN, pin, ...HSM_KEY },
+    );
+    const pinFile = join(this.#dir, 'pin');
+    writeFileSync(pinFile, pin, { mode: 0o600 });
+    return {
+      pkcs11: {
+        service: 'lab-hsm',
+        module: hsm.module,
+        token: { label: TOKEN },
+        pin: { file: pinFile },
+        key: HSM_KEY,
+        mechanism: 'AES-GCM',
+      },
+    };
+  }
+}
+
+async function vaultKeys(lab: Lab): Promise<Record<Extract<KeyServiceName, `vault${string}`>, object>> {
+  const admin = vaultAdmin(lab.config);
+  try {
+    await makeTransitKeys(admin, [TRANSIT_KEY, OTHER_TRANSIT_KEY]);
+  } finally {
+    admin.close();
+  }
+  const holder = (key: string) => ({
+    vaultTransit: {
+      service: 'lab-vault',
+      address: vaultUrl(lab.config),
+      mount: TRANSIT_MOUNT,
+      key,
+      auth: { tokenFile: lab.paths.vault.token },
+    },
+  });
+  return { vault: holder(TRANSIT_KEY), 'vault-2': holder(OTHER_TRANSIT_KEY) };
 }

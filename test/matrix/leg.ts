@@ -1,7 +1,8 @@
 import { Journal } from '../../lab/journal.ts';
 import { type ControlPlane } from '../support/control-plane.ts';
 import { whatIsWrong } from '../support/aftermath.ts';
-import { type ProviderName, type Leg } from './journey.ts';
+import { isKeyService, nameOf, type Leg, type SideName } from './journey.ts';
+import { PluginWatch } from './plugin-watch.ts';
 import { type Side } from './sides.ts';
 
 /** A migration from one provider to another, and what came of it. */
@@ -21,16 +22,18 @@ const PATIENCE_MS = 600_000;
 /** Migrates, while a client writes through all API servers, and looks at everything afterwards. */
 export async function runLeg(
   plane: ControlPlane,
-  { source, target }: Leg,
-  sides: Readonly<Record<ProviderName, Side>>,
+  leg: Leg,
+  sides: Readonly<Record<SideName, Side>>,
 ): Promise<LegResult> {
+  const { source, target } = leg;
   const began = Date.now();
   const wrong: string[] = [];
   let objects = 0;
   const journal = await Journal.start(plane.lab, { rate: 10, writers: 2 });
+  const plugins = PluginWatch.start(plane);
   try {
     const migration = await plane.start({
-      name: `${source}-to-${target}`,
+      name: nameOf(leg),
       spec: {
         source: sides[source].source,
         target: sides[target].target,
@@ -44,6 +47,7 @@ export async function runLeg(
     wrong.push(String(error));
   }
   await journal.stop();
+  wrong.push(...(await plugins.stop([source, target].filter(isKeyService))));
   wrong.push(...(await whatIsWrong(plane, journal, sides[target].format)));
   return {
     source,

@@ -1,9 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { isKeyService, PROVIDERS, type KeyServiceName, type ProviderName } from './journey.ts';
-
-type LocalName = Exclude<ProviderName, 'identity' | KeyServiceName>;
+import {
+  isKeyService,
+  kindOf,
+  SIDES,
+  type KeyServiceName,
+  type LocalName,
+  type SideName,
+} from './journey.ts';
 
 /** A provider as either side of a Migration, and as the prefix of what it writes (`plain` for none). */
 export interface Side {
@@ -19,22 +24,22 @@ export class KeyFiles {
   constructor(dir: string) {
     this.#dir = dir;
     mkdirSync(dir, { recursive: true, mode: 0o700 });
-    for (const type of PROVIDERS) {
-      if (type === 'identity' || isKeyService(type)) continue;
-      writeFileSync(this.file(type), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
+    for (const name of SIDES) {
+      if (name === 'identity' || isKeyService(name)) continue;
+      writeFileSync(this.file(name), `${randomBytes(32).toString('base64')}\n`, { mode: 0o600 });
     }
   }
 
-  file(type: LocalName): string {
-    return join(this.#dir, type);
+  file(name: LocalName): string {
+    return join(this.#dir, name);
   }
 
   /** An EncryptionConfiguration whose only provider this is. */
-  configuration(provider: Exclude<ProviderName, KeyServiceName>): string {
+  configuration(provider: Exclude<SideName, KeyServiceName>): string {
     const entry =
       provider === 'identity'
         ? '- identity: {}'
-        : `- ${provider}:
+        : `- ${kindOf(provider)}:
           keys:
             - name: ${keyNameOf(provider)}
               secret: ${readFileSync(this.file(provider), 'utf8').trim()}`;
@@ -56,8 +61,8 @@ resources:
 export function sidesOf(
   files: KeyFiles,
   endpoint: (keyService: KeyServiceName) => string,
-): Record<ProviderName, Side> {
-  const sides = PROVIDERS.map((one): [ProviderName, Side] => {
+): Record<SideName, Side> {
+  const sides = SIDES.map((one): [SideName, Side] => {
     if (one === 'identity')
       return [one, { source: { identity: {} }, target: { identity: {} }, format: 'plain' }];
     if (isKeyService(one)) {
@@ -70,19 +75,20 @@ export function sidesOf(
         },
       ];
     }
+    const type = kindOf(one);
     const keyName = keyNameOf(one);
     return [
       one,
       {
-        source: { [one]: { keyName } },
-        target: { [one]: { keyName, secretFile: files.file(one) } },
-        format: `k8s:enc:${one}:v1:${keyName}:`,
+        source: { [type]: { keyName } },
+        target: { [type]: { keyName, secretFile: files.file(one) } },
+        format: `k8s:enc:${type}:v1:${keyName}:`,
       },
     ];
   });
-  return Object.fromEntries(sides) as Record<ProviderName, Side>;
+  return Object.fromEntries(sides) as Record<SideName, Side>;
 }
 
-function keyNameOf(type: LocalName): string {
-  return `${type}-key`;
+function keyNameOf(name: LocalName): string {
+  return `${name}-key`;
 }

@@ -1,4 +1,4 @@
-import { PROVIDERS } from './journey.ts';
+import { nameOf, PROVIDERS, SPECIAL } from './journey.ts';
 import { type LegResult } from './leg.ts';
 
 /** docs/MATRIX.md: every directed pair of providers, and what came of a migration from one to the other. */
@@ -21,14 +21,23 @@ export function renderMatrix(
     '',
     'Each cell is a migration of a whole cluster from the provider of its row to that of its column, by the `APIServer` engine,',
     'while a client writes through both API servers. **ok**: it ended completed, no acknowledged write was lost, every object',
-    'could be read with its content through each API server, and every value in etcd had the format of the target. AWS KMS is an',
-    'emulator (ministack), the HSM is SoftHSM; each is reached through `keyferry plugin`.',
+    'could be read with its content through each API server, every value in etcd had the format of the target, and between key',
+    'services no node had more plugins in its file than the two, each at a socket of its own. AWS KMS is an emulator (ministack),',
+    'the HSM is SoftHSM; each is reached through `keyferry plugin`.',
     '',
     `| from \\ to | ${PROVIDERS.join(' | ')} |`,
     `|${'---|'.repeat(PROVIDERS.length + 1)}`,
     ...PROVIDERS.map(
       (source) => `| ${source} | ${PROVIDERS.map((target) => cell(source, target)).join(' | ')} |`,
     ),
+    '',
+    '## Special ones',
+    '',
+    'Within one kind of provider, and as well proven; `--only` takes the name.',
+    '',
+    '| what changes | name | |',
+    '|---|---|---|',
+    ...SPECIAL.map((leg) => `| ${leg.what} | \`${nameOf(leg)}\` | ${cell(leg.source, leg.target)} |`),
     ...(failed.length === 0 ? [] : ['', '## What failed', '']),
     ...failed.map(
       ({ source, target, wrong }) => `- ${source} → ${target}: ${wrong.join('; ').slice(0, 1_000)}`,

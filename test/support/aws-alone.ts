@@ -101,8 +101,8 @@ export class AwsAlone {
   }
 
   /** @returns the ARN of a new key */
-  async newKey(input: CreateKeyCommandInput = {}, ofAccount = account): Promise<string> {
-    const { KeyMetadata: key } = await this.kms(region, ofAccount).send(new CreateKeyCommand(input));
+  async newKey(input: CreateKeyCommandInput = {}, ofAccount = account, ofRegion = region): Promise<string> {
+    const { KeyMetadata: key } = await this.kms(ofRegion, ofAccount).send(new CreateKeyCommand(input));
     return key?.Arn ?? '';
   }
 
