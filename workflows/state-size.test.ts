@@ -54,6 +54,7 @@ function stateOf({ servers, resources, names, words, keyIds }: Cluster): Migrati
       outsideExamples: many(50, object),
       unknownExamples: many(50, object),
       representatives: many(250, object),
+      escrow: { recipients: many(50, (i) => word(chunk * 50 + i, 62)), more: false },
     });
   }
   let reads: ReadsResult = NO_READS;

@@ -2,7 +2,7 @@ import { sleep } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
 import { passingTrouble } from '../src/plan/preflight.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
-import { addReads, NO_READS, readEvery } from '../src/plan/tally.ts';
+import { addEscrow, addReads, NO_READS, readEvery } from '../src/plan/tally.ts';
 import type { Step } from '../src/plan/transition.ts';
 import { agentOf, cluster, quick } from './activities.ts';
 import { together } from './together.ts';
@@ -156,7 +156,7 @@ async function proveReads(run: MigrationRun): Promise<void> {
 
 /** Of what was written since the last census: what it found holds on, unless something of this says otherwise. */
 async function takeDelta(run: MigrationRun): Promise<void> {
-  const tally = await runCensus(run, { sinceRevision: run.state.censusRevision });
+  const tally = await runDelta(run);
   run.event({ kind: 'delta', outside: outsideOf(run, tally), unknown: tally.unknown });
 }
 
@@ -166,9 +166,18 @@ async function takeDelta(run: MigrationRun): Promise<void> {
  */
 async function lookForWhatNeedsIt(run: MigrationRun): Promise<void> {
   if (!run.state.seen.leaving) return;
-  const tally = await runCensus(run, { sinceRevision: run.state.censusRevision });
+  const tally = await runDelta(run);
   const outside = outsideOf(run, tally);
   if (outside > 0) run.event({ kind: 'delta', outside, unknown: tally.unknown });
+}
+
+/** A delta census. Who can open what was written since joins those that the last census found. */
+async function runDelta(run: MigrationRun): Promise<CensusTally> {
+  const tally = await runCensus(run, { sinceRevision: run.state.censusRevision });
+  const { census } = run.state;
+  const escrow = addEscrow(census?.escrow, tally.escrow);
+  if (census !== undefined && escrow !== undefined) run.patch({ census: { ...census, escrow } });
+  return tally;
 }
 
 /** Objects that need the side that is left. */

@@ -2,14 +2,19 @@ import type { EtcdClient, EtcdEntry } from '../cluster/etcd.ts';
 import { after, endOfPrefix } from '../cluster/etcd.ts';
 import { objectOf, type Resource } from '../cluster/resources.ts';
 import { parseHeader, type CompiledNames } from '../envelope/header.ts';
+import { decodeKmsV2 } from '../envelope/kms-v2.ts';
 import { isOutside } from '../envelope/staleness.ts';
 import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
+import { escrowRecipients } from '../keys/escrow-recipients.ts';
+import { annotationNames } from '../keys/local-kek.ts';
 import {
+  addEscrow,
   addRow,
   emptyTally,
   MAX_EXAMPLES,
   MAX_REPRESENTATIVES,
   rowId,
+  UNNAMED,
   type CensusRow,
   type CensusRows,
   type CensusTally,
@@ -130,7 +135,7 @@ async function* changedPages(
 }
 
 class Counter {
-  readonly tally: CensusTally = emptyTally();
+  readonly tally: CensusTally = { ...emptyTally(), escrow: { recipients: [], more: false } };
   bytes = 0;
   readonly #resource: Resource;
   readonly #target: EnvelopeTarget;
@@ -189,12 +194,40 @@ class Counter {
 
     const dek = `${id}/${dekOf(header)}`;
     if (this.#deks.has(dek)) return;
+    // Values of one DEK have its annotations: it was the plugin that answered both.
+    if (hasEscrow(header)) this.#addEscrow(entry.value);
     if (this.#deks.size >= MAX_REPRESENTATIVES) {
       tally.moreDeks += 1;
       return;
     }
     this.#deks.add(dek);
     tally.representatives.push(name());
+  }
+
+  #addEscrow(value: Buffer): void {
+    const named = escrowRecipients(annotationsOf(value));
+    const escrow = addEscrow(this.tally.escrow, {
+      recipients: named.length === 0 ? [UNNAMED] : named,
+      more: false,
+    });
+    if (escrow !== undefined) this.tally.escrow = escrow;
+  }
+}
+
+function hasEscrow(header: EnvelopeHeader): boolean {
+  return (
+    header.provider === 'kms' &&
+    header.version === 'v2' &&
+    header.annotations.includes(annotationNames.escrow)
+  );
+}
+
+/** None where the value can't be taken apart, though its header can be read. */
+function annotationsOf(value: Buffer): Readonly<Record<string, Buffer>> {
+  try {
+    return decodeKmsV2(value).annotations;
+  } catch {
+    return {};
   }
 }
 

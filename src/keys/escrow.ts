@@ -2,12 +2,10 @@ import { hash } from 'node:crypto';
 import { Decrypter, Encrypter } from 'age-encryption';
 import { KeyferryError } from '../errors.ts';
 import { type SealedDek } from './dek-sealer.ts';
+import { escrowRecipients } from './escrow-recipients.ts';
 import { type KekEscrow } from './hierarchy.ts';
 import { KekCache } from './kek-cache.ts';
 import { annotationNames, LocalKek } from './local-kek.ts';
-
-/** An age X25519 recipient: `age1` and 58 characters of bech32. */
-export const escrowRecipientPattern = /^age1[02-9ac-hj-np-z]{58}$/;
 
 const identityPattern = /^AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}$/;
 
@@ -15,7 +13,7 @@ const identityPattern = /^AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}$/;
  * Seals each local KEK to offline recipients too, so that whoever holds an identity of one of them opens what it seals
  * without the key service. The annotation holds an age file of exactly the KEK's 32 bytes: `age --decrypt` opens it.
  *
- * @param recipients - each matches {@link escrowRecipientPattern}
+ * @param recipients - each matches `escrowRecipientPattern`
  * @throws KeyferryError `EscrowRecipientInvalid` for one whose checksum is wrong
  */
 export function escrowTo(recipients: readonly string[]): KekEscrow {
@@ -107,19 +105,6 @@ export class EscrowIdentities {
 function recipientsOf(annotations: SealedDek['annotations']): string {
   const named = escrowRecipients(annotations);
   return named.length === 0 ? 'recipients that are not named' : named.join(', ');
-}
-
-/**
- * Who can open a value besides its key service, as its annotations say: age recipients. Read without any key, so it is
- * proven only once the value has been opened.
- */
-export function escrowRecipients(annotations: Readonly<Record<string, Uint8Array>>): string[] {
-  const named = annotations[annotationNames.escrowRecipients];
-  if (named === undefined) return [];
-  return Buffer.from(named)
-    .toString('latin1')
-    .split('\n')
-    .filter((line) => escrowRecipientPattern.test(line));
 }
 
 function badIdentity(why: string): KeyferryError {

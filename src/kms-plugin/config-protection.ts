@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import ms, { type StringValue } from 'ms';
 import { z } from 'zod';
-import { escrowRecipientPattern } from '../keys/escrow.ts';
+import { escrowRecipientPattern } from '../keys/escrow-recipients.ts';
 import { absolutePath } from './key-services/fields.ts';
 import { type KeyProtection } from './served-key.ts';
 

@@ -39,10 +39,23 @@ export interface CensusTally {
   moreDeks: number;
   /** etcd's revision when the first page was read. */
   revision: number;
+  /** Who opens values without their key service; absent in a census of a version that didn't look. */
+  escrow?: EscrowTally;
+}
+
+/** Offline recipients that values are sealed to as well, as the values themselves name them: nothing was opened. */
+export interface EscrowTally {
+  /** age recipients in the order of their letters, {@link MAX_RECIPIENTS} at most; {@link UNNAMED} for one that isn't named. */
+  recipients: string[];
+  /** Whether there are others than `recipients` has room for. */
+  more: boolean;
 }
 
 export const MAX_EXAMPLES = 50;
 export const MAX_REPRESENTATIVES = 250;
+export const MAX_RECIPIENTS = 32;
+/** In the place of a recipient, where a value has an escrow and doesn't say whose. */
+export const UNNAMED = 'unnamed';
 /** Rows that tell keys and key ids apart. */
 export const MAX_ROWS = 100;
 
@@ -66,6 +79,7 @@ export function addTally(whole: CensusTally, part: CensusTally): CensusTally {
   const rows: CensusRows = new Map();
   for (const row of [...whole.rows, ...part.rows]) addRow(rows, row);
   const representatives = [...whole.representatives, ...part.representatives];
+  const escrow = addEscrow(whole.escrow, part.escrow);
   return {
     rows: [...rows.values()],
     objects: whole.objects + part.objects,
@@ -77,6 +91,20 @@ export function addTally(whole: CensusTally, part: CensusTally): CensusTally {
     representatives: representatives.slice(0, MAX_REPRESENTATIVES),
     moreDeks: whole.moreDeks + part.moreDeks + Math.max(0, representatives.length - MAX_REPRESENTATIVES),
     revision: whole.revision === 0 ? part.revision : whole.revision,
+    ...(escrow === undefined ? {} : { escrow }),
+  };
+}
+
+/** Adds what one part found to another's; `undefined` only where neither looked. */
+export function addEscrow(
+  whole: EscrowTally | undefined,
+  part: EscrowTally | undefined,
+): EscrowTally | undefined {
+  if (whole === undefined || part === undefined) return whole ?? part;
+  const recipients = [...new Set([...whole.recipients, ...part.recipients])].sort();
+  return {
+    recipients: recipients.slice(0, MAX_RECIPIENTS),
+    more: whole.more || part.more || recipients.length > MAX_RECIPIENTS,
   };
 }
 

@@ -2,7 +2,14 @@ import { Command } from 'commander';
 import { findServed } from '../../cluster/orphans.ts';
 import { compileNames } from '../../envelope/header.ts';
 import { refText, sourceOf, targetOf } from '../../plan/sides.ts';
-import { addTally, emptyTally, type CensusTally } from '../../plan/tally.ts';
+import {
+  addTally,
+  emptyTally,
+  MAX_RECIPIENTS,
+  UNNAMED,
+  type CensusTally,
+  type EscrowTally,
+} from '../../plan/tally.ts';
 import { KeyferryError } from '../../errors.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { readMigration } from '../files.ts';
@@ -72,5 +79,18 @@ export function renderCensus(tally: CensusTally, target: string): string {
     ...(tally.waived > 0 ? [`${tally.waived} that nobody can read were waived, and aren't counted.`] : []),
     ...(tally.unknown > 0 ? [`${tally.unknown} are in a format that isn't known:`] : []),
     ...tally.unknownExamples.map((one) => `  ${one.resource} ${one.namespace ?? ''}/${one.name}`),
+    ...escrowLines(tally.escrow),
   ].join('\n');
+}
+
+/** Who can open besides the key services. */
+function escrowLines(escrow: EscrowTally | undefined): string[] {
+  if (escrow === undefined) return [];
+  const { recipients, more } = escrow;
+  if (recipients.length === 0) return ['No value has an escrow: no offline recipient can open any.'];
+  return [
+    'Values have an escrow: whoever holds an identity of one of these recipients opens theirs without the key service:',
+    ...recipients.map((one) => (one === UNNAMED ? '  a recipient that is not named' : `  ${one}`)),
+    ...(more ? [`  and more than these ${MAX_RECIPIENTS}`] : []),
+  ];
 }
