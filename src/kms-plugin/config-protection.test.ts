@@ -83,6 +83,37 @@ describe('the protection of a key', () => {
   });
 });
 
+describe('a rotation', () => {
+  const led = (path: string) => `rotation: { ledger: ${path} }`;
+  const two = (path: string) =>
+    key(led('/var/lib/keyferry/edge.json')) +
+    key(led(path))
+      .slice(key().indexOf('  - name'))
+      .replace('name: edge', 'name: other')
+      .replace('edge.sock', 'other.sock');
+
+  it('is led where a ledger is named, and goes by itself where none is', () => {
+    const [only] = parsePluginConfiguration(key(led('/var/lib/keyferry/edge.json'))).keys;
+    expect(only?.rotation).toEqual({ ledger: '/var/lib/keyferry/edge.json' });
+    expect(parsePluginConfiguration(key()).keys[0]?.rotation).toBeUndefined();
+  });
+
+  it('of each key has a ledger of its own', () => {
+    expect(parsePluginConfiguration(two('/var/lib/keyferry/b.json')).keys).toHaveLength(2);
+    for (const path of ['/var/lib/keyferry/edge.json', '/var/lib/./keyferry//edge.json']) {
+      expect(() => parsePluginConfiguration(two(path))).toThrow('keys[1].rotation.ledger: is there twice');
+    }
+  });
+
+  it.each([
+    ['no ledger', 'rotation: {}', 'keys[0].rotation.ledger: is missing'],
+    ['a ledger that is looked for', led('ledger.json'), 'keys[0].rotation.ledger: must be the absolute path'],
+    ['more than a ledger', 'rotation: { ledger: /l, steady: 5m }', 'keys[0].rotation'],
+  ])('is refused with %s', (_, fields, problem) => {
+    expect(() => parsePluginConfiguration(key(fields))).toThrow(problem);
+  });
+});
+
 describe('metrics', () => {
   it.each([
     ['127.0.0.1:8085', { host: '127.0.0.1', port: 8085 }],

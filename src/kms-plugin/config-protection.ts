@@ -70,11 +70,7 @@ export function localKekProtection({
 }
 
 /** Present, a new version of the remote key is announced when a migration says so, and not by itself. */
-export const rotationField = z
-  .strictObject({
-    ledger: absolutePath,
-  })
-  .optional();
+export const rotationField = z.strictObject({ ledger: absolutePath }).optional();
 
 /** Where the HTTP listener for metrics and health is: `{ host, port }` of `address`. */
 export const metricsField = z

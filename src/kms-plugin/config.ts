@@ -44,7 +44,7 @@ const schema = z
       if (before.some((other) => other.socket === current.socket)) report(index, 'socket', 'is there twice');
       const ledger = ledgerOf(current);
       if (ledger !== undefined && before.some((other) => ledgerOf(other) === ledger))
-        report(index, 'rotation', 'has the ledger of another key: give each key a file of its own');
+        report(index, 'rotation.ledger', 'is there twice');
       for (const other of before) {
         const conflict = conflictOf(current, other);
         if (conflict !== undefined) report(index, conflict.field, conflict.message);

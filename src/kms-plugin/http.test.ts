@@ -1,12 +1,14 @@
 import { randomBytes } from 'node:crypto';
 import { createServer } from 'node:http';
 import { type AddressInfo } from 'node:net';
+import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { InMemoryTestDoubleKeyService } from '../keys/in-memory.test-helper.ts';
 import { observed } from '../keys/observed.ts';
 import { ResilientKeyService } from '../keys/resilient.ts';
 import { type KmsPluginClient } from './client.ts';
 import { PluginHttpServer } from './http.ts';
+import { Ledger } from './ledger.ts';
 import { PluginMetrics } from './metrics.ts';
 import { memory, PluginBench } from './plugin.test-helper.ts';
 
@@ -18,11 +20,12 @@ let bench: PluginBench;
 let keys: InMemoryTestDoubleKeyService;
 let client: KmsPluginClient;
 let http: PluginHttpServer;
+let metrics: PluginMetrics;
 
 beforeEach(async () => {
   bench = new PluginBench();
   keys = new InMemoryTestDoubleKeyService();
-  const metrics = new PluginMetrics();
+  metrics = new PluginMetrics();
   const { answered, called } = metrics.observer('vault');
   const service = new ResilientKeyService(observed(keys, called), bench.log, { retries: 0 });
   const plugin = await bench.plugin(service, { answered });
@@ -137,6 +140,24 @@ describe('/metrics', () => {
     await client.status();
     expect(await sample('key_id_info{key="vault",key_id="in-memory-test-double/v2"}')).toBe(1);
     expect(await sample('key_id_info{key="vault",key_id="in-memory-test-double/v1"}')).toBeUndefined();
+  });
+
+  it('shows the newest key id beside the one in use, where a rotation waits to be led', async () => {
+    await client.status();
+    expect((await get('/metrics')).text).not.toContain('newest_key_id_info{');
+    const ledger = await Ledger.open(join(bench.folder, 'ledger.json'));
+    const { client: held, server } = await bench.plugin(keys, { ledger });
+    metrics.add({ name: 'led', key: server.key, circuit: () => 'closed' });
+    const shown = async (name: string) => {
+      await held.status();
+      const versions = ['v1', 'v2'].map((version) => `in-memory-test-double/${version}`);
+      const samples = versions.map((keyId) => sample(`${name}{key="led",key_id="${keyId}"}`));
+      return await Promise.all(samples);
+    };
+    expect(await shown('newest_key_id_info')).toEqual([1, undefined]);
+    keys.rotate();
+    expect(await shown('newest_key_id_info')).toEqual([undefined, 1]);
+    expect(await shown('key_id_info')).toEqual([1, undefined]);
   });
 
   it('shows an outage: degraded with the grace that is left, then unhealthy, and the circuit', async () => {

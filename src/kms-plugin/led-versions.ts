@@ -30,9 +30,9 @@ export class LedVersions implements AnnouncedVersions {
   /** Without a version in the ledger, or with one that is gone, the newest: that API servers can write comes first. */
   wanted(newest: KeyVersion): KeyVersion {
     const { announced } = this.#ledger.entry;
-    if (announced === undefined) return newest;
     const seen = this.seen(newest);
-    this.#see(seen, announced);
+    this.#note(seen);
+    if (announced === undefined) return newest;
     if (this.#gone !== announced.keyId || seen.keyId === announced.keyId) return announced;
     return { ...newest, keyId: this.announceable(newest.keyId, newest) ?? newest.keyId };
   }
@@ -108,10 +108,12 @@ export class LedVersions implements AnnouncedVersions {
     return generationOf(newest.keyId) <= generationOf(announced.keyId) ? announced : newest;
   }
 
-  #see(newest: KeyVersion, announced: KeyVersion): void {
-    if (this.#newest?.keyId !== newest.keyId && newest.keyId !== announced.keyId) {
+  #note(newest: KeyVersion): void {
+    const announced = this.#ledger.entry.announced?.keyId;
+    const waits = announced !== undefined && announced !== newest.keyId;
+    if (waits && this.#newest?.keyId !== newest.keyId) {
       this.#log.info(
-        { keyId: announced.keyId, newestKeyId: newest.keyId, version: newest.description },
+        { keyId: announced, newestKeyId: newest.keyId, version: newest.description },
         'there is a newer key version; it is announced when a migration says so',
       );
     }

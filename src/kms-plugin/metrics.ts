@@ -27,7 +27,7 @@ export class PluginMetrics {
     const registers = [this.#registry];
     this.#operations = new Histogram({
       name: 'keyferry_plugin_operation_duration_seconds',
-      help: 'Requests of API servers (Status, Encrypt, Decrypt) by gRPC status.',
+      help: 'Requests of API servers (Status, Encrypt, Decrypt), and of who leads a rotation, by gRPC status.',
       labelNames: ['key', 'operation', 'code'],
       buckets: seconds,
       registers,
@@ -82,7 +82,16 @@ export class PluginMetrics {
       'KEKs wiped for want of room, or because their time was over.',
       ({ key }) => key.opener.report().evictions,
     );
-    this.#keyIds();
+    this.#keyId(
+      'key_id_info',
+      'The key id that Status names and Encrypt uses; always 1.',
+      ({ state }) => state.report().keyId,
+    );
+    this.#keyId(
+      'newest_key_id_info',
+      'Where rotations are led, the newest version of the key: while it is another than key_id_info, it waits; always 1.',
+      ({ rotation }) => rotation?.newestKeyId,
+    );
   }
 
   /** What a key reports as it happens, by the key's name in the configuration. */
@@ -148,17 +157,17 @@ export class PluginMetrics {
     });
   }
 
-  #keyIds(): void {
+  #keyId(name: string, help: string, keyIdOf: (key: ServedKey) => string | undefined): void {
     const collect = (gauge: Gauge<'key' | 'key_id'>) => {
       gauge.reset();
       for (const { name, key } of this.#keys) {
-        const { keyId } = key.state.report();
+        const keyId = keyIdOf(key) ?? '';
         if (keyId !== '') gauge.set({ key: name, key_id: keyId }, 1);
       }
     };
     new Gauge({
-      name: 'keyferry_plugin_key_id_info',
-      help: 'The key id that Status names and Encrypt uses; always 1.',
+      name: `keyferry_plugin_${name}`,
+      help,
       labelNames: ['key', 'key_id'],
       registers: [this.#registry],
       collect() {
