@@ -30,7 +30,7 @@ export async function runLeg(
   const wrong: string[] = [];
   let objects = 0;
   const journal = await Journal.start(plane.lab, { rate: 10, writers: 2 });
-  const plugins = PluginWatch.start(plane);
+  const plugins = PluginWatch.start(() => plane.configurations());
   try {
     const migration = await plane.start({
       name: nameOf(leg),

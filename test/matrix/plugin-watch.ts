@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { accepts } from '../../lab/ports.ts';
 import { parseEncryptionConfiguration } from '../../src/encryption-config/index.ts';
-import { type ControlPlane } from '../support/control-plane.ts';
 import { type KeyServiceName } from './journey.ts';
 
 /** Far shorter than any phase that edits files: each arrangement of a file is seen. */
@@ -18,9 +17,10 @@ export class PluginWatch {
   readonly #stop = new AbortController();
   #looking: Promise<void> = Promise.resolve();
 
-  static start(plane: ControlPlane): PluginWatch {
+  /** @param configurations - reads the EncryptionConfiguration of each node, by node */
+  static start(configurations: () => Readonly<Record<string, string>>): PluginWatch {
     const watch = new PluginWatch();
-    watch.#looking = watch.#look(plane).catch((error: unknown) => {
+    watch.#looking = watch.#look(configurations).catch((error: unknown) => {
       watch.#wrong.add(String(error));
     });
     return watch;
@@ -41,10 +41,10 @@ export class PluginWatch {
     return [...this.#wrong];
   }
 
-  async #look(plane: ControlPlane): Promise<void> {
+  async #look(configurations: () => Readonly<Record<string, string>>): Promise<void> {
     const { signal } = this.#stop;
     do {
-      for (const [node, text] of Object.entries(plane.configurations())) await this.#judge(node, text);
+      for (const [node, text] of Object.entries(configurations())) await this.#judge(node, text);
       await sleep(LOOK_MS, undefined, { signal }).catch(() => undefined);
     } while (!signal.aborted);
   }
