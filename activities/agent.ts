@@ -30,11 +30,13 @@ import type {
   ArrangeResult,
   DropKeptInput,
   NodeFile,
+  PluginKeyInput,
   SealCanariesInput,
   SealCanariesResult,
 } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
+import { announceableKey, announceKey, inspectRotation } from './rotation.ts';
 import { sealCanaries } from './seal-canaries.ts';
 
 const RESTART_TIMEOUT_MS = 120_000;
@@ -71,9 +73,11 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
           resource,
           providers: providersFor(configuration, resource),
         }));
-        // A migration that can begin must also be able to end: every edit is tried now.
+        // A migration that can begin must also be able to end: every edit is tried now. A rotation makes none.
         const edit = { ...input, target: await withSecret(input.target) };
-        const arranged = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));
+        const arranged = arrangements.map((arrangement) =>
+          input.rotation === true ? text : arrange(text, { ...edit, arrangement }),
+        );
         findings.hashes = Object.fromEntries(
           arrangements.map((arrangement, i) => [arrangement, hashOf(arranged[i] ?? '')]),
         ) as Record<Arrangement, string>;
@@ -86,6 +90,9 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
       const old = entries.find(({ name }) => source.type === 'kms' && name === source.name);
       if (old !== undefined) findings.sourcePlugin = await inspectPlugin(old);
       if (target.type === 'kms') findings.plugin = await inspectPlugin(target, entries);
+      if (target.type === 'kms' && input.rotation === true) {
+        findings.rotation = await inspectRotation(node, target, findings.providers);
+      }
       return findings;
     },
 
@@ -114,6 +121,12 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         await replaceConfigurationFile(edit.file, wanted, { expectedHash: present.hash });
         return { hash: hashOf(wanted) };
       }),
+
+    /** Has the node's plugin announce a key id: from then on its API server seals with that version, within a minute. */
+    announceKey: (input: PluginKeyInput): Promise<void> => announceKey(input),
+
+    /** By which key id the node's plugin can announce a version; undefined for a version that it doesn't know. */
+    announceableKey: (input: PluginKeyInput): Promise<string | undefined> => announceableKey(input),
 
     /** Seals canaries as an API server would that writes with the target. */
     sealCanaries: (input: SealCanariesInput): Promise<SealCanariesResult> => sealCanaries(node, input),

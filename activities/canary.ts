@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { cancellationSignal } from '@temporalio/activity';
 import {
   canary,
@@ -14,6 +15,7 @@ import type { ApiServer } from '../src/cluster/api-server.ts';
 import { KeyferryError } from '../src/errors.ts';
 import { compileNames, parseHeader, type CompiledNames } from '../src/envelope/header.ts';
 import { isOutside } from '../src/envelope/staleness.ts';
+import type { EnvelopeHeader } from '../src/envelope/types.ts';
 import type { Proof, ProveReadingInput, ProveWritingInput } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
@@ -58,7 +60,9 @@ export function canaryActivities({ clusters }: ClusterDependencies) {
             if (landed.keyId !== undefined) keyIds.add(landed.keyId);
           }
         }
-        if (keyIds.size <= 1) return { proven: true, keyIds: [...keyIds] };
+        if (keyIds.size <= 1) {
+          return { proven: true, keyIds: [...keyIds], keyIdHashes: [...keyIds].map(hashOfKeyId) };
+        }
         return { proven: false, why: `API servers seal with different key ids: ${[...keyIds].join(', ')}` };
       });
     },
@@ -77,10 +81,19 @@ async function landing(
     return { why: `the canary written through ${server.name} isn't in etcd at ${canaryKey(one)}` };
   const header = parseHeader(entry.value, names);
   if (isOutside(header, input.expected)) {
-    const found = header.provider === 'kms' ? `kms ${header.name}` : header.provider;
-    return { why: `a canary written through ${server.name} landed under ${found}` };
+    return { why: `a canary written through ${server.name} landed under ${textOf(header)}` };
   }
   return { keyId: header.provider === 'kms' && header.version === 'v2' ? header.keyId : undefined };
+}
+
+/** As API servers show key ids in their metrics. */
+function hashOfKeyId(keyId: string): string {
+  return `sha256:${createHash('sha256').update(keyId).digest('hex')}`;
+}
+
+function textOf(header: EnvelopeHeader): string {
+  if (header.provider !== 'kms') return header.provider;
+  return header.version === 'v1' ? `kms ${header.name}` : `kms ${header.name}, key id ${header.keyId}`;
 }
 
 /** A server that doesn't answer is a reason to wait, not to fail. */

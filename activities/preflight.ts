@@ -51,8 +51,14 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
      * Looks at the cluster from a worker: every check that needs no agent. Changes nothing but for objects of its own
      * that it creates and deletes again where webhooks are asked about updates.
      */
-    async preflight({ migration, hashes, names = [] }: PreflightInput): Promise<PreflightResult> {
+    async preflight({
+      migration,
+      hashes,
+      names = [],
+      rotateTo,
+    }: PreflightInput): Promise<PreflightResult> {
       const { spec } = migration;
+      const target = targetOf(spec, rotateTo === undefined ? undefined : { target: rotateTo });
       const cluster = clusters.get(spec.cluster);
       return await beating(async () => {
         const servers = await Promise.all(
@@ -84,7 +90,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
           const configured = compileNames(names);
           const signal = cancellationSignal();
           const counted = await asked(() =>
-            quickCount(cluster.etcd, resources, targetOf(spec), configured, {
+            quickCount(cluster.etcd, resources, target, configured, {
               timeMs: COUNT_MS,
               signal,
             }),
@@ -101,7 +107,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
                 );
           checks.push(
             judgeReads(reads, takeUp),
-            ...[judgeTargetName(counted, reads, targetOf(spec))].filter(isCheck),
+            ...[judgeTargetName(counted, reads, target)].filter(isCheck),
             judgeRoom(
               counted,
               'answer' in status ? status.answer.members : [],

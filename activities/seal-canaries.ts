@@ -1,10 +1,11 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { canary, canaryKey, canaryObject } from '../src/cluster/canary.ts';
-import { withSecret, type ProviderEntry } from '../src/encryption-config/index.ts';
+import { withSecret } from '../src/encryption-config/index.ts';
 import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
 import { identityProvider, localProvider } from '../src/envelope/providers.ts';
 import { KeyferryError } from '../src/errors.ts';
-import { KmsPluginClient } from '../src/kms-plugin/client.ts';
+import { KmsPluginClient, type PluginCiphertext } from '../src/kms-plugin/client.ts';
+import { RotationClient } from '../src/kms-plugin/rotation-client.ts';
 import type { SealCanariesInput, SealCanariesResult } from '../workflows/types.ts';
 
 /** Seals one value for a key of etcd. */
@@ -17,7 +18,7 @@ type Seal = (plaintext: Buffer, etcdKey: string) => Promise<Buffer> | Buffer;
  */
 export async function sealCanaries(
   node: string,
-  { target, namespace, resources, purpose, nonce }: SealCanariesInput,
+  { target, rotateTo, namespace, resources, purpose, nonce }: SealCanariesInput,
 ): Promise<SealCanariesResult> {
   const sealAll = async (seal: Seal): Promise<string[]> =>
     await Promise.all(
@@ -29,7 +30,12 @@ export async function sealCanaries(
       }),
     );
   const entry = await withSecret(target);
-  if (entry.type === 'kms') return await sealByPlugin(node, entry, sealAll);
+  if (entry.type === 'kms') {
+    const { name, endpoint } = entry;
+    const sealSeed =
+      rotateTo === undefined ? asAnnounced(node, endpoint) : underVersion(rotateTo, endpoint);
+    return await sealByPlugin(name, sealSeed, sealAll);
+  }
   const provider =
     entry.type === 'identity'
       ? identityProvider()
@@ -37,37 +43,61 @@ export async function sealCanaries(
   return { values: await sealAll((plaintext, etcdKey) => provider.seal(plaintext, Buffer.from(etcdKey))) };
 }
 
+/** Has a plugin seal a DEK seed. */
+type SealSeed = (seed: Buffer) => Promise<PluginCiphertext>;
+
 async function sealByPlugin(
-  node: string,
-  target: Extract<ProviderEntry, { type: 'kms' }>,
+  name: string,
+  sealSeed: SealSeed,
   sealAll: (seal: Seal) => Promise<string[]>,
 ): Promise<SealCanariesResult> {
-  const client = new KmsPluginClient(target.endpoint);
   const seed = randomBytes(32);
   try {
-    const { keyId } = await client.status();
-    const sealedSeed = await client.encrypt(seed, randomUUID());
-    if (sealedSeed.keyId !== keyId) {
-      throw new KeyferryError(
-        'PluginKeyIdChanged',
-        `the plugin on ${node} changed its key id while it sealed`,
-        { remedy: 'keyferry tries again', retryable: true },
-      );
-    }
+    const { ciphertext, keyId, annotations } = await sealSeed(seed);
     const values = await sealAll((plaintext, etcdKey) =>
       sealKmsV2({
-        providerName: target.name,
+        providerName: name,
         etcdKey,
         plaintext,
         seed,
         keyId,
-        encryptedDekSource: sealedSeed.ciphertext,
-        annotations: sealedSeed.annotations,
+        encryptedDekSource: ciphertext,
+        annotations,
       }),
     );
     return { keyId, values };
   } finally {
     seed.fill(0);
-    client.close();
   }
+}
+
+/** As an API server has it sealed: under the key id that Status names. */
+function asAnnounced(node: string, endpoint: string): SealSeed {
+  return async (seed) => {
+    const client = new KmsPluginClient(endpoint);
+    try {
+      const { keyId } = await client.status();
+      const sealed = await client.encrypt(seed, randomUUID());
+      if (sealed.keyId === keyId) return sealed;
+      throw new KeyferryError(
+        'PluginKeyIdChanged',
+        `the plugin on ${node} changed its key id while it sealed`,
+        { remedy: 'keyferry tries again', retryable: true },
+      );
+    } finally {
+      client.close();
+    }
+  };
+}
+
+/** Under a version that isn't announced yet. */
+function underVersion(keyId: string, endpoint: string): SealSeed {
+  return async (seed) => {
+    const client = new RotationClient(endpoint);
+    try {
+      return await client.seal(keyId, seed, randomUUID());
+    } finally {
+      client.close();
+    }
+  };
 }

@@ -13,9 +13,9 @@ const READY_WITHIN_MS = 90_000;
 
 export type PluginSide = 'source' | 'target';
 
-/** Fields of a PluginConfiguration: of its one key (`localKek`, `escrow`), and beside it (`metrics`). */
+/** Fields of a PluginConfiguration: of its one key (`localKek`, `escrow`), also by its node, and beside it (`metrics`). */
 export interface PluginSettings {
-  readonly key?: object;
+  readonly key?: object | ((node: string) => object);
   readonly plugin?: object;
 }
 
@@ -88,7 +88,7 @@ export function writePluginConfiguration(
             key: side === 'source' ? SOURCE_TRANSIT_KEY : TRANSIT_KEY,
             auth: { tokenFile: paths.vault.token },
           },
-          ...key,
+          ...(typeof key === 'function' ? (key as (node: string) => object)(node) : key),
         },
       ],
     }),

@@ -1,5 +1,6 @@
 import { workflowInfo } from '@temporalio/workflow';
 import type { Arrangement } from '../src/plan/arrangement.ts';
+import { isRotation } from '../src/plan/rotation.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import type { ApiServerSpec } from '../src/spec/migration.ts';
 import { about, agentOf } from './activities.ts';
@@ -19,11 +20,15 @@ export async function arrange(
   servers: readonly string[],
 ): Promise<void> {
   if ((await look(run)) === 'changed') return;
+  // Whoever seals may be another from now on.
+  run.patch({ sealing: undefined });
   for (const server of servers) run.event({ kind: 'editing', server, arrangement });
   await together(servers.map((server) => arrangeOne(run, named(run, server), arrangement)));
 }
 
 async function arrangeOne(run: MigrationRun, server: ApiServerSpec, arrangement: Arrangement): Promise<void> {
+  // What a rotation changes is what plugins announce, which comes with the proof.
+  if (isRotation(run.spec)) return;
   const node = nodeOf(server);
   run.waitFor(`the agent on ${node} to write the configuration`);
   await agentOf(run.spec.cluster.name, node).arrangeConfiguration({
@@ -68,7 +73,7 @@ async function load(
   const { state, spec } = run;
   const hash = hashOf(run, server, arrangement);
   const back = state.seen.goal === 'source';
-  const byRestart = spec.cluster.encryptionConfiguration.takeUp === 'Restart';
+  const byRestart = state.seen.takeUp === 'Restart';
   const lookFor = async (waitMs: number): Promise<LoadedResult> => {
     const seen = await about(server.name).awaitLoaded({
       cluster: spec.cluster,

@@ -7,6 +7,7 @@ import { NOTHING } from '../src/plan/counts.ts';
 import { withSample, type Progress } from '../src/plan/progress.ts';
 import { advance, initial, type PlanEvent } from '../src/plan/state.ts';
 import { decide, type Step } from '../src/plan/transition.ts';
+import { isRotation } from '../src/plan/rotation.ts';
 import { sourceOf, targetOf } from '../src/plan/sides.ts';
 import { clipped } from '../src/plan/words.ts';
 import type { Acknowledgement } from './messages.ts';
@@ -39,7 +40,8 @@ export class MigrationRun {
       id,
       seen: initial(
         spec.cluster.apiServers.map((server) => server.name),
-        spec.cluster.encryptionConfiguration.takeUp,
+        // A rotation leaves the files as they are: there is nothing to restart for.
+        isRotation(spec) ? 'Reload' : spec.cluster.encryptionConfiguration.takeUp,
       ),
       checks: [],
       resources: [],
@@ -71,11 +73,11 @@ export class MigrationRun {
   }
 
   get source(): ProviderRef {
-    return sourceOf(this.spec);
+    return sourceOf(this.spec, this.state.rotation);
   }
 
   get target(): ProviderRef {
-    return targetOf(this.spec);
+    return targetOf(this.spec, this.state.rotation);
   }
 
   step(): Step {

@@ -9,6 +9,8 @@ import {
   type SilentNode,
 } from '../src/plan/preflight.ts';
 import { namesMet } from '../src/plan/names.ts';
+import { rotationChecks, rotationOf } from '../src/plan/preflight-rotation.ts';
+import { isRotation, type Rotation } from '../src/plan/rotation.ts';
 import { nodeFile, nodeOf, targetOf } from '../src/plan/sides.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
@@ -24,6 +26,7 @@ export interface PreflightReport extends Omit<PreflightResult, 'checks'> {
   hashes: Record<string, Record<Arrangement, string>>;
   /** Names that stand in the files, so that headers are read exactly. */
   names: ConfiguredName[];
+  rotation?: Rotation;
 }
 
 /** Runs every check of a migration, and changes nothing. */
@@ -42,9 +45,29 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     'silent' in node ? [] : node.providers.flatMap((one) => one.providers),
   );
   const names = namesMet(providers, targetOf(migration.spec));
-  const seen = await seenFromWorker({ migration, hashes: present, names });
-  const checks = bounded([...judgeNodes(nodes, cluster.encryptionConfiguration.takeUp), ...seen.checks]);
-  return { ...seen, checks, passed: passed(checks), hashes, names };
+  const found = nodes.filter((node) => !('silent' in node));
+  const rotation = rotationOf(found);
+  const seen = await seenFromWorker({
+    migration,
+    hashes: present,
+    names,
+    ...(rotation === undefined ? {} : { rotateTo: rotation.target }),
+  });
+  // A rotation leaves the files as they are: no API server is restarted for one.
+  const { takeUp } = cluster.encryptionConfiguration;
+  const checks = bounded([
+    ...judgeNodes(nodes, isRotation(migration.spec) ? 'Reload' : takeUp),
+    ...rotationChecks(found),
+    ...seen.checks,
+  ]);
+  return {
+    ...seen,
+    checks,
+    passed: passed(checks),
+    hashes,
+    names,
+    ...(rotation === undefined ? {} : { rotation }),
+  };
 }
 
 async function inspect(migration: Migration, node: string): Promise<NodeFindings | SilentNode> {

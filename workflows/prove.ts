@@ -3,6 +3,7 @@ import { writingSide, type Arrangement } from '../src/plan/arrangement.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { agentOf, cluster } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { announce, keyIdOf, steady } from './rotation.ts';
 import { fenceOf, look } from './watch.ts';
 import type { Resource, SealedCanary } from './types.ts';
 
@@ -24,22 +25,33 @@ export async function prove(run: MigrationRun, arrangement: Arrangement): Promis
     }
   }
   const side = writingSide(arrangement);
+  await announce(run, side);
+  const expected = side === 'source' ? run.source : run.target;
   const proof = await cluster.proveWriting({
     cluster: spec.cluster,
     namespace: spec.canary.namespace,
     resources,
     nonce,
-    expected: side === 'source' ? run.source : run.target,
+    expected,
     names: state.names,
   });
   if (!proof.proven) {
+    run.patch({ steadySince: undefined });
     await tryLater(run, proof.why);
     return;
   }
   // A proof is one of the processes that gave it.
   if ((await look(run)) === 'changed') return;
   const [keyId] = proof.keyIds;
-  run.patch({ writerSince: Date.now(), ...(keyId === undefined || side === 'source' ? {} : { keyId }) });
+  if (keyId !== undefined && (await steady(run, arrangement, keyId)) === 'not yet') return;
+  const [keyIdHash] = proof.keyIdHashes ?? [];
+  run.patch({
+    writerSince: Date.now(),
+    ...(keyId === undefined || side === 'source' ? {} : { keyId }),
+    ...(keyIdHash === undefined || expected.type !== 'kms'
+      ? {}
+      : { sealing: { provider: expected.name, keyIdHash } }),
+  });
   run.event({ kind: 'proven', arrangement });
 }
 
@@ -50,12 +62,14 @@ async function sealOnEveryNode(
   nonce: string,
 ): Promise<SealedCanary[]> {
   const { spec } = run;
+  const rotateTo = await keyIdOf(run, 'target');
   const sealed = await Promise.all(
     spec.cluster.apiServers.map(async (server) => {
       const purpose = `read-${server.name}`;
       const node = nodeOf(server);
       const { values } = await agentOf(spec.cluster.name, node).sealCanaries({
         target: nodeFile(spec, node).target,
+        ...(rotateTo === undefined ? {} : { rotateTo }),
         namespace: spec.canary.namespace,
         resources,
         purpose,

@@ -4,6 +4,8 @@ import {
   ChildWorkflowCancellationType,
   ParentClosePolicy,
 } from '@temporalio/workflow';
+import type { EnvelopeTarget } from '../src/envelope/types.ts';
+import { baseKeyId } from '../src/plan/generation.ts';
 import { census } from './census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { reads } from './reads.ts';
@@ -32,7 +34,7 @@ export async function runCensus(
       {
         cluster: spec.cluster,
         resources: state.resources,
-        target: { ...run.target, ...keyIdOf(run) },
+        target: censusTarget(run),
         names: state.names,
         ...waivedBy(run),
         ...options,
@@ -42,10 +44,15 @@ export async function runCensus(
   });
 }
 
-/** Towards the target, what it sealed under another key id than it seals with now isn't done yet. */
-function keyIdOf(run: MigrationRun): { keyId?: string } {
-  const { keyId, seen } = run.state;
-  return seen.goal === 'target' && seen.counted && keyId !== undefined ? { keyId } : {};
+/**
+ * Towards the target, what it sealed under another key id than it seals with now isn't done yet. A rotation's target is one
+ * version of the key from the beginning, however often it was announced.
+ */
+function censusTarget({ target, state }: MigrationRun): EnvelopeTarget {
+  const { keyId, seen, rotation } = state;
+  if (target.type !== 'kms') return target;
+  if (rotation !== undefined) return { ...target, keyId: baseKeyId(rotation.target) };
+  return seen.goal === 'target' && seen.counted && keyId !== undefined ? { ...target, keyId } : target;
 }
 
 /**

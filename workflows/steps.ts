@@ -98,6 +98,7 @@ async function checkAll(run: MigrationRun): Promise<void> {
     canaryResources: report.canaries,
     names: report.names,
     hashes: report.hashes,
+    ...(report.rotation === undefined ? {} : { rotation: report.rotation }),
   });
   run.event({ kind: 'preflight', passed: report.passed });
 }
@@ -227,6 +228,11 @@ async function cleanUp(run: MigrationRun): Promise<void> {
   const { spec, state } = run;
   const resources = canaryResources(run);
   await cluster.removeCanaries({ ...fenceOf(run), namespace: spec.canary.namespace, resources });
+  // A rotation keeps no files.
+  if (state.rotation !== undefined) {
+    run.event({ kind: 'cleaned' });
+    return;
+  }
   await together(
     spec.cluster.apiServers.map(async (server) => {
       const node = nodeOf(server);

@@ -8,7 +8,8 @@ import type { ConfiguredName, EnvelopeTarget } from '../src/envelope/types.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
-import type { Change, ClusterLook, Expected, Loaded } from '../src/plan/watch.ts';
+import type { Rotation } from '../src/plan/rotation.ts';
+import type { Change, ClusterLook, Expected, Loaded, SealingKey } from '../src/plan/watch.ts';
 import type { ChunkCounts } from '../src/plan/counts.ts';
 import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
 import type { WaivedValue, Waiver } from '../src/plan/waivers.ts';
@@ -47,6 +48,8 @@ export interface PreflightInput {
   hashes: Readonly<Record<string, string>>;
   /** Names that stand in the files; a workflow of the version before sends none. */
   names?: ConfiguredName[];
+  /** Of a rotation: the key id that it leads to. */
+  rotateTo?: string;
 }
 
 export interface PreflightResult {
@@ -112,7 +115,14 @@ export interface ProveWritingInput {
   names: ConfiguredName[];
 }
 
-export type Proof = { proven: true; keyIds: string[] } | { proven: false; why: string };
+export type Proof =
+  | {
+      proven: true;
+      keyIds: string[];
+      /** As API servers show them in their metrics: `sha256:…` each; a worker of a version before tells none. */
+      keyIdHashes?: string[];
+    }
+  | { proven: false; why: string };
 
 export interface PlanShardsInput {
   cluster: ClusterSpec;
@@ -195,6 +205,8 @@ export interface NodeFile {
   resources: string[];
   source: ProviderRef;
   target: ProviderReference;
+  /** Source and target are one entry: its key is rotated, and the file stays. */
+  rotation?: true;
 }
 
 export interface ArrangeInput extends NodeFile {
@@ -210,8 +222,17 @@ export interface ArrangeResult {
   hash: string;
 }
 
+/** A version of the key that a plugin of the agent's node serves. */
+export interface PluginKeyInput {
+  /** Where the plugin listens. */
+  endpoint: string;
+  keyId: string;
+}
+
 export interface SealCanariesInput {
   target: ProviderReference;
+  /** Of a rotation: the version that is sealed with, which the plugin doesn't announce yet. */
+  rotateTo?: string;
   namespace: string;
   /** One canary of each is sealed. */
   resources: Resource[];
@@ -354,8 +375,14 @@ export interface MigrationState {
   toRead: ObjectName[];
   /** etcd's revision when the newest census began: whatever it missed was written since. */
   censusRevision: number;
-  /** The key id that every API server was last seen to seal with, where its provider has any. */
+  /** The key id that every API server was last seen to seal the target with, where its provider has any. */
   keyId?: string;
+  /** What every API server was last proven to seal with, as its metrics show it; absent from when the writer may change. */
+  sealing?: SealingKey | undefined;
+  /** Of a migration within one kms entry, once preflight knows its key ids. */
+  rotation?: Rotation;
+  /** Since when every API server has been seen to seal with a rotation's key id. */
+  steadySince?: { keyId: string; at: number } | undefined;
   reads?: ReadsResult;
   shards: ShardState[];
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];

@@ -34,6 +34,8 @@ export async function watch(run: MigrationRun, forMs = WATCH_MS): Promise<'same'
 function tellChanges(run: MigrationRun, seen: ClusterLook): 'same' | 'changed' {
   const changes = changesIn(seen, expectations(run));
   const { strangers } = run.state.seen;
+  // What was proven of key ids is of no use any more.
+  if (changes.some(({ byKeyId }) => byKeyId)) run.patch({ sealing: undefined, steadySince: undefined });
   for (const { server, kind, why } of changes) {
     run.note({ actor: 'keyferry', verified: true, what: `${server} changed`, reason: why });
     // It was restarted for this file before, and then it drifted: that is another time.
@@ -66,8 +68,16 @@ function expectations({ state }: MigrationRun): Record<string, Expected> {
       const hashes = state.hashes[name];
       if (hashes === undefined || doubted) return [];
       const loaded = mayRun.length === 1 ? state.loaded[name] : undefined;
+      const { sealing } = state;
       return [
-        [name, { hashes: mayRun.map((one) => hashes[one]), ...(loaded === undefined ? {} : { loaded }) }],
+        [
+          name,
+          {
+            hashes: mayRun.map((one) => hashes[one]),
+            ...(loaded === undefined ? {} : { loaded }),
+            sealing,
+          },
+        ],
       ];
     }),
   );

@@ -14,6 +14,8 @@ export interface LoadedConfiguration {
   /** Files that it found changed and refused since it started. */
   failedReloads: number;
   loaded: Loaded;
+  /** The key id that each kms provider's plugin last told it, `sha256:…` of it, by the provider's name. */
+  keyIdHashes: Record<string, string>;
 }
 
 export type Convergence =
@@ -25,6 +27,10 @@ export type Convergence =
       failedReloads?: number;
     };
 
+const KEY_ID =
+  /^apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds\{([^}]*)\} ([0-9.e+]+)/gm;
+const KEY_ID_HASH = /(?:^|,)key_id_hash="(sha256:[0-9a-f]+)"/;
+const PROVIDER_NAME = /(?:^|,)provider_name="((?:[^"\\]|\\.)*)"/;
 const INFO = /^apiserver_encryption_config_controller_last_config_info\{([^}]*)\} 1\b/m;
 const HASH = /(?:^|,)hash="(sha256:[0-9a-f]+)"/;
 const IDENTITY = /(?:^|,)apiserver_id_hash="(sha256:[0-9a-f]+)"/;
@@ -63,7 +69,20 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
     kmsDetail: trouble ?? 'ok',
     reloadsItself,
     failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
+    keyIdHashes: keyIdHashesIn(metrics.text),
   };
+}
+
+/** Of each provider the key id that was told last: the metric keeps those that were told before. */
+function keyIdHashesIn(metrics: string): Record<string, string> {
+  const last = new Map<string, { hash: string; at: number }>();
+  for (const [, labels = '', at] of metrics.matchAll(KEY_ID)) {
+    const hash = KEY_ID_HASH.exec(labels)?.[1];
+    const provider = PROVIDER_NAME.exec(labels)?.[1];
+    if (hash === undefined || provider === undefined) continue;
+    if (Number(at) > (last.get(provider)?.at ?? 0)) last.set(provider, { hash, at: Number(at) });
+  }
+  return Object.fromEntries([...last].map(([provider, { hash }]) => [provider, hash]));
 }
 
 /**

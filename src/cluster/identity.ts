@@ -47,8 +47,8 @@ export async function lookAtServers(cluster: Cluster, known: readonly string[] =
 
 async function lookAt(server: ApiServer): Promise<ServerLook> {
   try {
-    const { hash, loaded } = await loadedConfiguration(server);
-    return { name: server.name, ...loaded, ...(hash === undefined ? {} : { hash }) };
+    const { hash, loaded, keyIdHashes } = await loadedConfiguration(server);
+    return { name: server.name, ...loaded, keyIdHashes, ...(hash === undefined ? {} : { hash }) };
   } catch (error) {
     if (!(error instanceof KeyferryError) || !error.retryable) throw error;
     return { name: server.name, silent: error.message };

@@ -5,7 +5,8 @@ export type LocalProviderType = 'aescbc' | 'aesgcm' | 'secretbox';
 export type ProviderRef =
   | { readonly type: 'identity' }
   | { readonly type: LocalProviderType; readonly keyName: string }
-  | { readonly type: 'kms'; readonly name: string };
+  /** `keyId` tells one version of the provider's key from the others, where both sides of a migration are one entry. */
+  | { readonly type: 'kms'; readonly name: string; readonly keyId?: string };
 
 /** A provider to put into a file. `secret` is base64, `timeout` a Go duration ("3s"); kms is always v2. */
 export type ProviderEntry =

@@ -22,6 +22,11 @@ describe('a value is inside its target', () => {
     ['kms in its provider, with any key id', kms, { type: 'kms', name: 'vault' }],
     ['kms in its provider and key id', kms, { type: 'kms', name: 'vault', keyId: 'id-1' }],
     [
+      'kms in its key id, after that came back',
+      { ...kms, keyId: 'id-1;generation=2' },
+      { type: 'kms', name: 'vault', keyId: 'id-1' },
+    ],
+    [
       'kms with an older source type',
       { ...kms, dekSourceType: 'aes-gcm-key' },
       { type: 'kms', name: 'vault' },
@@ -37,6 +42,11 @@ describe('a value is outside its target', () => {
     ['a key of the same name of another provider', cbc, { type: 'aesgcm', keyName: 'k1' }],
     ['another kms provider', kms, { type: 'kms', name: 'other' }],
     ['another key id of the kms provider', kms, { type: 'kms', name: 'vault', keyId: 'id-2' }],
+    [
+      'kms from before its key id came back',
+      kms,
+      { type: 'kms', name: 'vault', keyId: 'id-1;generation=2' },
+    ],
     ['kms v1 of the same name', kmsV1, { type: 'kms', name: 'vault' }],
     ['a name that was guessed', { ...cbc, nameGuessed: true }, { type: 'aescbc', keyName: 'k1' }],
     ['an unknown value, for any target', { provider: 'unknown', reason: '' }, { type: 'identity' }],

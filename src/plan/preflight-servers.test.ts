@@ -26,6 +26,7 @@ function server(name: string, change: Partial<ServerFindings> = {}, loaded: obje
         kmsDetail: 'ok',
         reloadsItself: true,
         failedReloads: 0,
+        keyIdHashes: {},
         loaded: { startedAt: 1, reloads: 0 },
         ...loaded,
       },

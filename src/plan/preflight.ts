@@ -36,6 +36,13 @@ export interface PluginFindings {
   warnings?: readonly string[];
 }
 
+/** The key ids of a plugin that is led. */
+export interface KeyVersions {
+  announced: string;
+  /** Of the newest version that its key service has, as the plugin would announce it. */
+  newest: string;
+}
+
 /** What the agent of one node found. Holds no key material. */
 export interface NodeFindings {
   node: string;
@@ -55,6 +62,8 @@ export interface NodeFindings {
   plugin?: PluginFindings;
   /** The source's, where the file names one; an agent of a version before looks at none. */
   sourcePlugin?: PluginFindings;
+  /** Of a rotation: what the plugin says of its versions, or why it doesn't. */
+  rotation?: Asked<KeyVersions>;
   /** Whether the agent was given a way to restart the API server. */
   canRestart: boolean;
 }

@@ -9,6 +9,8 @@ export interface ServerLook {
   reloads?: number;
   /** Its identity, hashed: what its Lease is known by. */
   identity?: string;
+  /** The key id that each kms provider's plugin last told it, `sha256:…` of it, by the provider's name. */
+  keyIdHashes?: Readonly<Record<string, string>>;
   /** Why it could not be looked at, where it did not answer. */
   silent?: string;
 }
@@ -29,20 +31,35 @@ export interface Loaded {
   identity?: string;
 }
 
+/** What API servers were proven to seal with. */
+export interface SealingKey {
+  /** The name of the kms provider. */
+  provider: string;
+  /** `sha256:…` of the key id. */
+  keyIdHash: string;
+}
+
 /** What an API server may be seen to be without anything being wrong. */
 export interface Expected {
   /** What it may run, `sha256:…` each. */
   hashes: readonly string[];
   /** Absent while it is taking up a file. */
   loaded?: Loaded;
+  /** Absent where it doesn't seal by a plugin, and while that is being proven. */
+  sealing?: SealingKey | undefined;
 }
 
 /** How an API server differs from what it is expected to be. */
 export interface Change {
   server: string;
-  /** `restarted`: another process, with the same configuration. `drifted`: it runs, or ran meanwhile, another one. */
+  /**
+   * `restarted`: another process, with the same configuration. `drifted`: it runs, or ran meanwhile, another one, or seals
+   * with another key id.
+   */
   kind: 'restarted' | 'drifted';
   why: string;
+  /** Whether it is the key id that is another one. */
+  byKeyId?: true;
 }
 
 /** A clock that is set shifts what a process tells of its start; no API server restarts within so many seconds. */
@@ -62,6 +79,13 @@ export function changesIn(look: ClusterLook, expected: Readonly<Record<string, E
       return [
         { server: name, kind: 'drifted', why: `${name} runs ${short(server.hash)} instead of ${instead}` },
       ];
+    }
+    const { sealing } = wanted;
+    // A process that has just started hasn't been told any.
+    const told = sealing && server.keyIdHashes?.[sealing.provider];
+    if (sealing !== undefined && told !== undefined && told !== sealing.keyIdHash) {
+      const why = `${name} was told another key id by its plugin for kms ${sealing.provider} (${short(told)}) than the one it was proven with (${short(sealing.keyIdHash)})`;
+      return [{ server: name, kind: 'drifted', why, byKeyId: true }];
     }
     if (wanted.loaded === undefined) return [];
     if (Math.abs((server.startedAt ?? 0) - wanted.loaded.startedAt) > SAME_START_SECONDS)

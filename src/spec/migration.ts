@@ -188,6 +188,16 @@ export const migrationSchema = z.strictObject({
           .describe('How long to wait after verify before cutover may be approved.'),
       })
       .prefault({}),
+    rotation: z
+      .strictObject({
+        steadyFor: duration
+          .default('2m')
+          .describe(
+            'How long every API server must have sealed with the new key id before rewriting begins; one that changes starts it anew.',
+          ),
+      })
+      .prefault({})
+      .describe('Of a migration whose source and target are one kms entry: from one version of its key to the next.'),
     verify: z
       .strictObject({
         reads: z.enum(['Sample', 'All']).default('Sample'),

@@ -35,6 +35,16 @@ async function shownTarget(target: ProviderReference): Promise<ProviderEntry> {
   }
 }
 
+/** Source and target are one entry: nothing of the file changes. */
+function rotationPlan(file: string): string {
+  return [
+    `source and target are one kms entry: its key is rotated, and ${file} stays as it is`,
+    `${PHASE_OF_ARRANGEMENT['target-reads']}: every API server reads what each plugin seals with the newest version of the key`,
+    `${PHASE_OF_ARRANGEMENT['target-writes']}: every plugin announces that version, and API servers seal with it`,
+    `${PHASE_OF_ARRANGEMENT['target-only']}: nothing changes; an approval says that the version before may be retired`,
+  ].join('\n');
+}
+
 export function planCommand(): Command {
   return new Command('plan')
     .description(
@@ -58,6 +68,11 @@ export function planCommand(): Command {
         });
       }
       const planned = nodeFile(spec, node);
+      if (planned.rotation === true) {
+        const { file } = planned;
+        print(options.json ?? false, { node, file, edits: [] }, () => rotationPlan(file));
+        return;
+      }
       const { text } = await readConfigurationFile(options.encryptionConfig ?? planned.file);
       const edit = { ...planned, target: await shownTarget(planned.target) };
       const texts = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));
