@@ -51,12 +51,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
      * Looks at the cluster from a worker: every check that needs no agent. Changes nothing but for objects of its own
      * that it creates and deletes again where webhooks are asked about updates.
      */
-    async preflight({
-      migration,
-      hashes,
-      names = [],
-      rotateTo,
-    }: PreflightInput): Promise<PreflightResult> {
+    async preflight({ migration, hashes, names = [], rotateTo }: PreflightInput): Promise<PreflightResult> {
       const { spec } = migration;
       const target = targetOf(spec, rotateTo === undefined ? undefined : { target: rotateTo });
       const cluster = clusters.get(spec.cluster);

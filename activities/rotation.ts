@@ -27,7 +27,7 @@ export async function inspectRotation(
         trouble: {
           message: `the entry kms ${target.name} on ${node} is at ${writer.endpoint}, and the spec says ${target.endpoint}`,
           remedy:
-            "for a rotation give the endpoint that the entry has; for another plugin give the target a name of its own",
+            'for a rotation give the endpoint that the entry has; for another plugin give the target a name of its own',
         },
       };
     }

@@ -32,8 +32,7 @@ export async function sealCanaries(
   const entry = await withSecret(target);
   if (entry.type === 'kms') {
     const { name, endpoint } = entry;
-    const sealSeed =
-      rotateTo === undefined ? asAnnounced(node, endpoint) : underVersion(rotateTo, endpoint);
+    const sealSeed = rotateTo === undefined ? asAnnounced(node, endpoint) : underVersion(rotateTo, endpoint);
     return await sealByPlugin(name, sealSeed, sealAll);
   }
   const provider =

@@ -45,7 +45,7 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     'silent' in node ? [] : node.providers.flatMap((one) => one.providers),
   );
   const names = namesMet(providers, targetOf(migration.spec));
-  const found = nodes.filter((node) => !('silent' in node));
+  const found = nodes.filter((node): node is NodeFindings => !('silent' in node));
   const rotation = rotationOf(found);
   const seen = await seenFromWorker({
     migration,

@@ -6,7 +6,6 @@ import { KeyferryError } from '../errors.ts';
 import { withGeneration } from '../keys/generation.ts';
 import { InMemoryTestDoubleKeyService } from '../keys/in-memory.test-helper.ts';
 import { KeyServiceError, type KeyService } from '../keys/key-service.ts';
-import { nextGeneration } from '../plan/generation.ts';
 import { type KmsPluginClient, type PluginCiphertext } from './client.ts';
 import { Ledger } from './ledger.ts';
 import { PluginBench, until } from './plugin.test-helper.ts';
@@ -131,7 +130,7 @@ describe.each([
       await expect(call).rejects.toThrow(`announce ${a};generation=2 instead`);
     }
     expect((await client.status()).keyId).toBe(b);
-    const again = nextGeneration(a);
+    const again = `${a};generation=2`;
     expect((await lead.versions(a)).announceableKeyId).toBe(again);
     sealed.push(await lead.seal(again, seed, 'u'));
     expect(await lead.announce(again)).toBe(again);
@@ -298,15 +297,15 @@ describe('Announce', () => {
     expect((await other.client.status()).keyId).toBe(a);
     await rotated(one);
     // Back: node 1 has left A, node 2 never did.
-    expect((await one.lead.versions(a)).announceableKeyId).toBe(nextGeneration(a));
+    expect((await one.lead.versions(a)).announceableKeyId).toBe(`${a};generation=2`);
     expect((await other.lead.versions(a)).announceableKeyId).toBe(a);
     for (const { lead } of [one, other])
-      expect(await lead.announce(nextGeneration(a))).toBe(nextGeneration(a));
+      expect(await lead.announce(`${a};generation=2`)).toBe(`${a};generation=2`);
     // Forward: node 1 has left B, node 2 never announced it.
-    expect((await one.lead.versions()).announceableKeyId).toBe(nextGeneration(b));
+    expect((await one.lead.versions()).announceableKeyId).toBe(`${b};generation=2`);
     expect((await other.lead.versions()).announceableKeyId).toBe(b);
     for (const { lead } of [one, other])
-      expect(await lead.announce(nextGeneration(b))).toBe(nextGeneration(b));
+      expect(await lead.announce(`${b};generation=2`)).toBe(`${b};generation=2`);
     const sealed = await one.client.encrypt(seed, 'u');
     expect(await other.client.decrypt(sealed, 'u')).toEqual(seed);
   });
@@ -317,13 +316,13 @@ describe('Announce', () => {
     await server.stop();
     const raised = await plugin('node-1', { service: withGeneration(keys, 2) });
     expect((await raised.client.status()).keyId).toBe(a);
-    const again = nextGeneration(a);
+    const again = `${a};generation=2`;
     expect(await raised.lead.versions()).toMatchObject({ newestKeyId: again, announceableKeyId: again });
     expect(await raised.lead.announce(again)).toBe(again);
     // A version that wasn't there before begins with the generation that is configured.
     keys.rotate();
     await expect(raised.lead.announce(b)).rejects.toThrow(refused);
-    expect(await raised.lead.announce(nextGeneration(b))).toBe(nextGeneration(b));
+    expect(await raised.lead.announce(`${b};generation=2`)).toBe(`${b};generation=2`);
   });
 
   it('is refused once the plugin stops, when its ledger may be read by the next one', async () => {

@@ -1,10 +1,11 @@
 import { describe, expect, test } from '@jest/globals';
-import { baseKeyId, nextGeneration } from './generation.ts';
+import { baseKeyId, generationOf, keyIdOfGeneration } from './generation.ts';
 
 describe('the generation of a key id', () => {
-  test('counts the times that a key version came back', () => {
-    expect(nextGeneration('vault:kek/v1')).toBe('vault:kek/v1;generation=2');
-    expect(nextGeneration('vault:kek/v1;generation=9')).toBe('vault:kek/v1;generation=10');
+  test('counts the times that a key version was taken into use', () => {
+    expect(['vault:kek/v1', 'vault:kek/v1;generation=10'].map(generationOf)).toEqual([1, 10]);
+    expect(keyIdOfGeneration('vault:kek/v1;generation=9', 10)).toBe('vault:kek/v1;generation=10');
+    expect(keyIdOfGeneration('vault:kek/v1;generation=9', 1)).toBe('vault:kek/v1');
   });
 
   test('is no part of what names the version', () => {

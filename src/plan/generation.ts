@@ -14,8 +14,3 @@ export function generationOf(keyId: string): number {
 export function keyIdOfGeneration(keyId: string, generation: number): string {
   return generation === 1 ? baseKeyId(keyId) : `${baseKeyId(keyId)};generation=${generation}`;
 }
-
-/** The key id for a version that comes back after it was left: `A`, `A;generation=2`, `A;generation=3`. */
-export function nextGeneration(keyId: string): string {
-  return keyIdOfGeneration(keyId, generationOf(keyId) + 1);
-}

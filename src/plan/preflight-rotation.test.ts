@@ -43,9 +43,7 @@ describe('preflight of a rotation', () => {
 
   test('fails where plugins announce different key ids', () => {
     const nodes = [versions('cp-1', 'v1', 'v2'), versions('cp-2', 'v2', 'v2')];
-    expect(rotationChecks(nodes)).toMatchObject([
-      { outcome: 'fail', detail: 'plugins announce v1 and v2' },
-    ]);
+    expect(rotationChecks(nodes)).toMatchObject([{ outcome: 'fail', detail: 'plugins announce v1 and v2' }]);
     expect(rotationOf(nodes)).toBeUndefined();
   });
 

@@ -197,7 +197,9 @@ export const migrationSchema = z.strictObject({
           ),
       })
       .prefault({})
-      .describe('Of a migration whose source and target are one kms entry: from one version of its key to the next.'),
+      .describe(
+        'Of a migration whose source and target are one kms entry: from one version of its key to the next.',
+      ),
     verify: z
       .strictObject({
         reads: z.enum(['Sample', 'All']).default('Sample'),
