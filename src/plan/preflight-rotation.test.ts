@@ -41,9 +41,22 @@ describe('preflight of a rotation', () => {
     ]);
   });
 
-  test('fails where plugins announce different key ids', () => {
-    const nodes = [versions('cp-1', 'v1', 'v2'), versions('cp-2', 'v2', 'v2')];
-    expect(rotationChecks(nodes)).toMatchObject([{ outcome: 'fail', detail: 'plugins announce v1 and v2' }]);
+  test('warns where some plugins announce the newer version already: they are brought back first', () => {
+    for (const ahead of ['v2', 'v2;generation=2']) {
+      const nodes = [versions('cp-1', ahead, ahead), versions('cp-2', 'v1', 'v2')];
+      expect(rotationChecks(nodes)).toMatchObject([{ outcome: 'warn' }]);
+      expect(rotationOf(nodes)).toEqual({ source: 'v1', target: 'v2' });
+    }
+    const back = [versions('cp-1', 'v1;generation=2', 'v2;generation=2'), versions('cp-2', 'v1', 'v2')];
+    expect(rotationChecks(back)).toMatchObject([{ outcome: 'warn' }]);
+    expect(rotationOf(back)).toMatchObject({ target: 'v2' });
+  });
+
+  test('fails where plugins announce two older versions', () => {
+    const nodes = [versions('cp-1', 'v1', 'v3'), versions('cp-2', 'v2', 'v3')];
+    expect(rotationChecks(nodes)).toMatchObject([
+      { outcome: 'fail', detail: 'plugins announce v1 and v2, and the newest is v3' },
+    ]);
     expect(rotationOf(nodes)).toBeUndefined();
   });
 
@@ -53,10 +66,10 @@ describe('preflight of a rotation', () => {
     expect(rotationOf(nodes)).toBeUndefined();
   });
 
-  test('takes the generation that no plugin has used, where some are ahead', () => {
+  test('does not mind plugins that would announce the version under different generations', () => {
     const nodes = [versions('cp-1', 'v1', 'v2'), versions('cp-2', 'v1', 'v2;generation=2')];
     expect(rotationChecks(nodes)).toMatchObject([{ outcome: 'pass' }]);
-    expect(rotationOf(nodes)).toMatchObject({ target: 'v2;generation=2' });
+    expect(rotationOf(nodes)).toEqual({ source: 'v1', target: 'v2' });
   });
 
   test('fails where the key was not rotated, whatever generation of it is announced', () => {

@@ -239,8 +239,9 @@ function checkByHand(node: string): string {
 }
 
 function sameKeyId(nodes: readonly NodeFindings[]): Check | undefined {
-  const ids = nodes.flatMap((node) =>
-    node.plugin === undefined || node.plugin.keyId === '' ? [] : [node.plugin.keyId],
+  // A rotation brings them to one.
+  const ids = nodes.flatMap(({ plugin, rotation }) =>
+    plugin === undefined || plugin.keyId === '' || rotation !== undefined ? [] : [plugin.keyId],
   );
   if (ids.length < 2) return undefined;
   const name = 'one key id on every node';

@@ -21,7 +21,6 @@ describe('a key of one kms entry that is rotated', () => {
   const cleanUp = new CleanUp();
   const ledgers = mkdtempSync(join(tmpdir(), 'kf-ledgers-'));
   let plane: ControlPlane;
-  let started: string;
 
   beforeAll(async () => {
     plane = cleanUp.keep(
@@ -42,7 +41,6 @@ describe('a key of one kms entry that is rotated', () => {
       const seen = await Promise.all(plane.lab.nodes.map((node) => asked(node, (one) => one.versions())));
       return seen.every(({ announcedKeyId, newestKeyId }) => newestKeyId !== announcedKeyId);
     });
-    started = (await asked('cp-1', (one) => one.versions())).announcedKeyId;
   });
 
   afterAll(async () => {
@@ -50,7 +48,7 @@ describe('a key of one kms entry that is rotated', () => {
     rmSync(ledgers, { recursive: true, force: true });
   });
 
-  test('is rewritten back and forth by two API servers on different key ids, which preflight refuses', async () => {
+  test('is rewritten back and forth by two API servers on different key ids, which preflight tells', async () => {
     expect(await versionsAtRest()).toEqual(['v1']);
     const { newestKeyId } = await asked('cp-1', (one) => one.versions());
     await asked('cp-1', (one) => one.announce(newestKeyId));
@@ -61,20 +59,11 @@ describe('a key of one kms entry that is rotated', () => {
     for (const node of ['cp-2', 'cp-1', 'cp-2', 'cp-1']) revisions.push(await touched(node, 'torn'));
     expect(new Set(revisions).size).toBe(revisions.length);
 
-    const refused = await plane.cli(['preflight', '-f', rotationDocument(), '--json']);
-    expect(refused.code).not.toBe(0);
-    expect(refused.stdout).toMatch(/plugins announce .*v1@.* and .*v2@/);
-
-    // Back to one key id, by hand: one that no plugin ever announced, for the old one was left.
-    const again = `${started};generation=2`;
-    for (const node of plane.lab.nodes) await asked(node, (one) => one.announce(again));
-    await plane.lab.restartApiServer('cp-1');
-    await plane.lab.restartApiServer('cp-2');
-    const settled = [await touched('cp-1', 'torn'), await touched('cp-2', 'torn')];
-    expect(settled[1]).toBe(settled[0]);
+    const warned = await plane.cli(['preflight', '-f', rotationDocument(), '--json']);
+    expect(warned.stdout).toMatch(/plugins announce .*v2@[0-9]+ and .*v1@[0-9]+: their API servers rewrite/);
   });
 
-  test('is rotated by keyferry: read everywhere, then announced everywhere, then rewritten', async () => {
+  test('is rotated by keyferry, which brings them to one key id first: read everywhere, then announced everywhere, then rewritten', async () => {
     const files = plane.configurations();
     const journal = await Journal.start(plane.lab, { rate: 20 });
     const migration = await plane.start({ name: 'rotation', spec: rotationSpec() });
@@ -87,7 +76,7 @@ describe('a key of one kms entry that is rotated', () => {
 
     expect(await versionsAtRest()).toEqual(['v2']);
     expect(plane.configurations()).toEqual(files);
-    // cp-1 had left the new version's first key id already: both announce the next.
+    // cp-1 has left the new version's first key id: both announce the next.
     expect(report.target).toMatch(/^kms vault, key id vault-transit:.*\/v2@[0-9]+;generation=2$/);
     for (const node of plane.lab.nodes) {
       const { announcedKeyId } = await asked(node, (one) => one.versions());
