@@ -1,4 +1,3 @@
-import { escrowTo } from '../keys/escrow.ts';
 import { withGeneration } from '../keys/generation.ts';
 import { type KeyService } from '../keys/key-service.ts';
 import { observed } from '../keys/observed.ts';
@@ -65,7 +64,8 @@ async function serve(
   const resilient = new ResilientKeyService(observed(withGeneration(service, generation), called), log);
   const server = await KmsPluginServer.start(socket, resilient, log, {
     ...localKekProtection(localKek),
-    escrow: escrow && escrowTo(escrow.recipients),
+    // Loaded where there is one: the plugin is back sooner without it.
+    escrow: escrow && (await import('../keys/escrow.ts')).escrowTo(escrow.recipients),
     ledger: rotation && (await Ledger.open(rotation.ledger)),
     answered,
   });

@@ -11,7 +11,7 @@ import { probePlugin } from '../../kms-plugin/probe.ts';
 import type { Check } from '../../plan/preflight.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { print } from '../output.ts';
-import { renderChecks } from './preflight.ts';
+import { renderChecks } from '../render-checks.ts';
 
 interface CheckOptions {
   readonly for: number;

@@ -8,14 +8,13 @@ import type { preflight as preflightWorkflow, PreflightReport } from '../../../w
 import type { Check } from '../../plan/preflight.ts';
 import { ExitCode } from '../exit-codes.ts';
 import { readMigration } from '../files.ts';
-import { print, wrapped } from '../output.ts';
+import { print } from '../output.ts';
+import { renderChecks } from '../render-checks.ts';
 import { withTemporal } from '../temporal.ts';
 import { withTaskQueueOption, type TaskQueueOptions } from '../temporal-options.ts';
 
 /** Counting the objects of a large cluster, and webhooks that don't answer, take minutes. */
 const LIMIT_MS = 600_000;
-/** Columns of a line of prose. */
-const LINE = 110;
 /** A worker that has just been started takes its time to poll. */
 const WORKER_WITHIN_MS = 10_000;
 
@@ -85,21 +84,4 @@ function renderReport({ checks, passed }: PreflightReport): string {
     '',
     `${count('pass')} passed, ${count('warn')} warned, ${count('fail')} failed: ${passed ? 'the migration can begin' : 'mend what failed first'}.`,
   ].join('\n');
-}
-
-/** What passed is a line each; what didn't is told at length, with what to do. */
-export function renderChecks(checks: readonly Check[]): string {
-  const names = checks.filter(({ outcome }) => outcome === 'pass').map(({ name }) => name.length);
-  const width = Math.max(0, ...names);
-  return checks
-    .map(({ outcome, name, detail, remedy }) =>
-      outcome === 'pass'
-        ? `pass  ${name.padEnd(width)}  ${detail}`
-        : [
-            `${outcome}  ${name}`,
-            wrapped(detail, '      ', LINE),
-            wrapped(`what to do: ${remedy ?? ''}`, '      ', LINE),
-          ].join('\n'),
-    )
-    .join('\n');
 }

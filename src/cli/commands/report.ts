@@ -8,7 +8,7 @@ import { findMigration, withTemporal } from '../temporal.ts';
 import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
 import { look } from '../look.ts';
 import { renderCensus } from './census.ts';
-import { renderChecks } from './preflight.ts';
+import { renderChecks } from '../render-checks.ts';
 
 export function reportCommand(): Command {
   return withTemporalOptions(

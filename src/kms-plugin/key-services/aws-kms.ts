@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { type AwsCredentialSource } from '../../keys/aws-credentials.ts';
+import type { AwsCredentialSource } from '../../keys/aws-credentials.ts';
 import { isMultiRegion, parseAwsKmsKeyRef } from '../../keys/aws-kms-key-ref.ts';
 import type { AwsKmsOptions } from '../../keys/aws-kms.ts';
 import { absolutePath, address, name, travelsInTheClear } from './fields.ts';

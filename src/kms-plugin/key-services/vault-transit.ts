@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { z } from 'zod';
 import { KeyferryError } from '../../errors.ts';
-import { type VaultAuth } from '../../keys/vault-session.ts';
+import type { VaultAuth } from '../../keys/vault-session.ts';
 import { absolutePath, address, name, travelsInTheClear } from './fields.ts';
 import { keyServiceType } from './key-service-type.ts';
 

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { renderChecks } from './preflight.ts';
+import { renderChecks } from './render-checks.ts';
 
 describe('checks on a terminal', () => {
   it('are a line each where they passed, and told at length with what to do where they did not', () => {
