@@ -4,24 +4,20 @@
 // API server and plugin are started anew, with nothing in memory, and every Secret is read again; three times. An API server
 // makes one DEK seed each time it starts, so that all of them share one: the second half seals them in etcd under SEEDS (500),
 // as in a cluster whose API servers have started that often, and starts and reads as before. Calls are counted in Vault's own
-// audit log. What is measured goes to bench/results/plugin.json; calls are judged, times aren't.
-import { mkdtempSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+// audit log. What is measured goes to bench/results/plugin.json, where the last run of each number of Secrets is kept; calls are
+// judged, times aren't.
+import { existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Lab } from '../lab/lab.ts';
 import { seedObjects, verifyContent } from '../lab/seed.ts';
 import { waitFor } from '../lab/wait.ts';
-import { chainFor } from '../src/encryption-config/envelope-chain.ts';
-import { type EnvelopeChain } from '../src/envelope/chain.ts';
-import { PluginConnections } from '../src/kms-plugin/connections.ts';
-import { askEtcd, storedUnder, type StoredValue } from '../test/support/etcd.ts';
 import { kmsLab } from '../test/support/kms-lab.ts';
+import { sealUnder } from '../test/support/many-seeds.ts';
 
 const NODE = 'cp-1';
 const STARTS = 3;
 const NAMESPACES = 10;
-/** Of etcd, in one transaction. */
-const PUTS = 100;
 /** With a local KEK, of a cold start: whatever the number of Secrets and of DEK seeds. */
 const MOST_KEY_CALLS = 10;
 
@@ -65,7 +61,7 @@ async function measure(localKek: boolean, secrets: number, manySeeds: number): P
 
     await lab.stop(`${NODE}.apiserver`);
     const again = audit.mark();
-    const seeds = await sealUnder(lab, manySeeds);
+    const seeds = await sealUnder(lab, { namespaces: NAMESPACES, seeds: manySeeds });
     const sealed = audit.since(again);
     results.push({ localKek, secrets, seeds, written: sealed, starts: await startCold(lab, audit) });
     return results;
@@ -97,57 +93,12 @@ async function restart(lab: Lab): Promise<number> {
   await lab.start(`${NODE}.apiserver`);
   const api = lab.api(NODE);
   try {
-    await waitFor({ what: 'the API server to be ready', timeoutMs: 120_000, intervalMs: 20 }, async () => {
+    await waitFor({ what: 'the API server to be ready', timeoutMs: 600_000, intervalMs: 20 }, async () => {
       return (await api.request('GET', '/readyz')).status === 200;
     });
     return Math.round(performance.now() - begun);
   } finally {
     api.close();
-  }
-}
-
-/** Seals every Secret anew, spread over so many DEK seeds; the API server is stopped. @returns how many it became */
-async function sealUnder(lab: Lab, seeds: number): Promise<number> {
-  const file = readFileSync(lab.paths.node(NODE).encryptionConfiguration, 'utf8');
-  const chain = () => {
-    const connections = new PluginConnections();
-    return { connections, chain: chainFor(file, 'secrets', connections) };
-  };
-  const reader = chain();
-  let used = 0;
-  try {
-    for (let namespace = 1; namespace <= NAMESPACES; namespace++) {
-      const values = await storedUnder(lab, `/registry/secrets/seed-${namespace}/`);
-      const share = Math.max(1, Math.round(seeds / NAMESPACES));
-      for (let i = 0; i < Math.min(share, values.length); i++) {
-        const writer = chain();
-        const own = values.filter((_, index) => index % share === i);
-        await sealWith(lab, own, reader.chain, writer.chain);
-        writer.connections.close();
-        used += 1;
-      }
-    }
-  } finally {
-    reader.connections.close();
-  }
-  return used;
-}
-
-async function sealWith(
-  lab: Lab,
-  values: readonly StoredValue[],
-  reader: EnvelopeChain,
-  writer: EnvelopeChain,
-): Promise<void> {
-  for (let i = 0; i < values.length; i += PUTS) {
-    const success = [];
-    for (const { key, value } of values.slice(i, i + PUTS)) {
-      const etcdKey = Buffer.from(key);
-      const { plaintext } = await reader.open(value, etcdKey);
-      const sealed = await writer.seal(plaintext, etcdKey);
-      success.push({ requestPut: { key: etcdKey.toString('base64'), value: sealed.toString('base64') } });
-    }
-    await askEtcd(lab, '/v3/kv/txn', { success });
   }
 }
 
@@ -211,18 +162,30 @@ function tableOf(results: readonly Result[]): string {
   ].join('\n');
 }
 
+/** All that was measured with one number of Secrets. */
+interface Run {
+  readonly at: string;
+  readonly machine: { readonly cores: number; readonly node: string };
+  readonly results: readonly Result[];
+}
+
+const file = new URL('results/plugin.json', import.meta.url);
+
+function keep(results: readonly Result[]): void {
+  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Run[]) : [];
+  const secretsOf = (run: Run) => run.results[0]?.secrets ?? 0;
+  const machine = { cores: availableParallelism(), node: process.version };
+  const run: Run = { at: new Date().toISOString(), machine, results };
+  const runs = [...kept.filter((one) => secretsOf(one) !== secretsOf(run)), run];
+  runs.sort((one, other) => secretsOf(one) - secretsOf(other));
+  mkdirSync(new URL('.', file), { recursive: true });
+  writeFileSync(file, `${JSON.stringify(runs, undefined, 1)}\n`);
+}
+
 const [secrets = 10_000, seeds = 500] = process.argv.slice(2).map(Number);
 const results: Result[] = [];
-const folder = new URL('results/', import.meta.url);
-mkdirSync(folder, { recursive: true });
-for (const localKek of [true, false]) {
-  results.push(...(await measure(localKek, secrets, seeds)));
-  const machine = { cores: availableParallelism(), node: process.version };
-  writeFileSync(
-    new URL('plugin.json', folder),
-    `${JSON.stringify({ at: new Date().toISOString(), machine, results }, undefined, 1)}\n`,
-  );
-}
+for (const localKek of [true, false]) results.push(...(await measure(localKek, secrets, seeds)));
+keep(results);
 console.log(tableOf(results));
 for (const { localKek, seeds: under, starts } of results) {
   const most = Math.max(...starts.map(({ calls }) => keyCalls(calls)));
