@@ -1,7 +1,8 @@
 import { randomBytes } from 'node:crypto';
 import { mkdirSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { open } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { KeyferryError } from '../errors.ts';
 import { withGeneration } from '../keys/generation.ts';
 import { InMemoryTestDoubleKeyService } from '../keys/in-memory.test-helper.ts';
@@ -24,7 +25,10 @@ beforeEach(() => {
   keys = new InMemoryTestDoubleKeyService();
 });
 
-afterEach(() => bench.close());
+afterEach(async () => {
+  jest.restoreAllMocks();
+  await bench.close();
+});
 
 interface LedPlugin {
   readonly server: KmsPluginServer;
@@ -225,9 +229,18 @@ describe('Announce', () => {
     await until(() => waiting() === 1);
     expect((await client.encrypt(seed, 'u')).keyId).toBe(a);
     expect(readFileSync(ledgerOf('node-1'), 'utf8')).not.toContain(b);
+    const asked = keys.calls.current;
+    const meanwhile = client.status();
+    await until(() => keys.calls.current > asked);
     open();
     expect(await announcing).toBe(b);
+    await meanwhile;
     expect((await client.encrypt(seed, 'u')).keyId).toBe(b);
+    expect((await client.status()).keyId).toBe(b);
+    expect((await Ledger.open(ledgerOf('node-1'))).entry).toMatchObject({
+      announced: { keyId: b },
+      left: [a],
+    });
   });
 
   it.each(['denied', 'timeout', 'wrong-key'] as const)(
@@ -265,11 +278,29 @@ describe('Announce', () => {
       expect.objectContaining({ code: 'UnavailablePlugin', message: expect.stringContaining('ledger') }),
     );
     expect(readFileSync(ledger, 'utf8')).toBe(before);
-    expect(await client.status()).toMatchObject({ healthz: 'ok', keyId: a });
     expect((await client.encrypt(seed, 'u')).keyId).toBe(a);
+    expect(await client.status()).toMatchObject({ healthz: 'ok', keyId: a });
     rmSync(inTheWay, { recursive: true });
     expect(await lead.announce(b)).toBe(b);
     await server.stop();
+  });
+
+  it('tells nobody of a version that the disk did not keep', async () => {
+    const { client, lead } = await plugin();
+    await client.status();
+    keys.rotate();
+    const before = readFileSync(ledgerOf('node-1'), 'utf8');
+    const file = await open(ledgerOf('node-1'));
+    const sync = jest.spyOn(Object.getPrototypeOf(file) as typeof file, 'sync');
+    await file.close();
+    sync.mockRejectedValueOnce(Object.assign(new Error('EIO'), { code: 'EIO' }));
+    await expect(lead.announce(b)).rejects.toThrow("can't be written (EIO)");
+    expect(readFileSync(ledgerOf('node-1'), 'utf8')).toBe(before);
+    expect((await client.encrypt(seed, 'u')).keyId).toBe(a);
+    sync.mockClear();
+    expect(await lead.announce(b)).toBe(b);
+    // The file, and the folder that names it.
+    expect(sync).toHaveBeenCalledTimes(2);
   });
 
   it.each([
