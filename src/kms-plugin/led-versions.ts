@@ -14,8 +14,10 @@ export class LedVersions implements AnnouncedVersions {
   readonly #ledger: Ledger;
   readonly #log: Logger;
   #newest: KeyVersion | undefined;
-  /** A key id under which the key service no longer encrypts. */
+  /** A key id under which the key service didn't encrypt, since `wanted` was asked last. */
   #gone: string | undefined;
+  /** What is announced in the place of one that is gone. */
+  #instead: string | undefined;
 
   constructor(ledger: Ledger, log: Logger) {
     this.#ledger = ledger;
@@ -33,8 +35,12 @@ export class LedVersions implements AnnouncedVersions {
     const seen = this.seen(newest);
     this.#note(seen);
     if (announced === undefined) return newest;
-    if (this.#gone !== announced.keyId || seen.keyId === announced.keyId) return announced;
-    return { ...newest, keyId: this.announceable(newest.keyId, newest) ?? newest.keyId };
+    const gone = this.#gone === announced.keyId && seen.keyId !== announced.keyId;
+    // For once: a refusal that passed must not lead to a version that comes later.
+    this.#gone = undefined;
+    if (!gone) return announced;
+    this.#instead = this.announceable(newest.keyId, newest) ?? newest.keyId;
+    return { ...newest, keyId: this.#instead };
   }
 
   gone(keyId: string): void {
@@ -48,7 +54,7 @@ export class LedVersions implements AnnouncedVersions {
       announced: { keyId: version.keyId, description: version.description },
       left: announced === undefined ? left : withLeft(left, announced.keyId),
     });
-    if (announced !== undefined && this.#gone === announced.keyId) {
+    if (announced !== undefined && this.#instead === version.keyId) {
       this.#log.warn(
         { keyId: version.keyId, previousKeyId: announced.keyId },
         'the key service no longer encrypts under the version that was held: another one is announced, though nobody led it',

@@ -8,7 +8,7 @@ export interface AnnouncedVersions {
    * @throws KeyServiceError `KeyIdCameBack`
    */
   wanted(newest: KeyVersion): KeyVersion;
-  /** The key service no longer encrypts under the version with this id: `wanted` may be another one from now on. */
+  /** The key service no longer encrypts under the version with this id: `wanted` may be another one the next time. */
   gone(keyId: string): void;
   /**
    * Remembers that this version is announced from now on, and that the one before was left. Called before anyone is told.

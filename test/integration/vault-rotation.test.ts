@@ -7,7 +7,7 @@ import { Ledger } from '../../src/kms-plugin/ledger.ts';
 import { RotationClient } from '../../src/kms-plugin/rotation-client.ts';
 import { KmsPluginServer } from '../../src/kms-plugin/server.ts';
 import { withGeneration } from '../../src/keys/generation.ts';
-import { nextGeneration } from '../../src/plan/generation.ts';
+import { keyIdOfGeneration } from '../../src/plan/generation.ts';
 import { silent, VaultAlone } from '../support/vault-alone.ts';
 
 const seed = Buffer.from('a seed that nobody may ever see.');
@@ -73,7 +73,7 @@ describe('a Vault key whose rotation is led', () => {
     for (const { lead } of nodes) expect(await lead.announce(b)).toBe(b);
     for (const { client } of nodes) sealed.push(await client.encrypt(seed, 'u'));
 
-    const again = nextGeneration(a);
+    const again = keyIdOfGeneration(a, 2);
     await expect(first.lead.announce(a)).rejects.toThrow(`announce ${again} instead`);
     for (const { lead } of nodes) sealed.push(await lead.seal(again, seed, 'u'));
     for (const { lead } of nodes) expect(await lead.announce(again)).toBe(again);
