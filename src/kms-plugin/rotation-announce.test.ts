@@ -147,6 +147,21 @@ describe('Announce', () => {
     expect(await other.client.decrypt(sealed, 'u')).toEqual(seed);
   });
 
+  it('has nothing to go to from the newest version in a higher generation', async () => {
+    const led = await bench.led();
+    await led.client.status();
+    bench.keys.rotate();
+    for (const keyId of [b, keyIdOfGeneration(a, 2), keyIdOfGeneration(b, 2)]) await led.lead.announce(keyId);
+    const again = keyIdOfGeneration(b, 2);
+    expect(await led.lead.versions()).toMatchObject({
+      announcedKeyId: again,
+      newestKeyId: again,
+      announceableKeyId: again,
+    });
+    await led.client.status();
+    expect(led.server.key.rotation?.newestKeyId).toBe(again);
+  });
+
   it('holds a generation that was raised in the configuration, until it is announced', async () => {
     const { server, client } = await bench.led();
     await client.status();

@@ -91,6 +91,7 @@ describe.each([
     expect((await lead.versions(a)).announceableKeyId).toBe(again);
     sealed.push(await lead.seal(again, seed, 'u'));
     expect(await lead.announce(again)).toBe(again);
+    expect(bench.lines.join('')).not.toContain('though nobody led it');
     expect((await client.status()).keyId).toBe(again);
     sealed.push(await client.encrypt(seed, 'u'));
     expect(sealed.map(({ keyId }) => keyId)).toEqual([a, b, again, again]);
