@@ -30,5 +30,11 @@ export default {
       displayName: 'integration',
       testMatch: ['<rootDir>/test/integration/**/*.test.ts'],
     },
+    {
+      // What takes too long for every run; each by a script of its own.
+      ...shared,
+      displayName: 'long',
+      testMatch: ['<rootDir>/test/long/**/*.test.ts'],
+    },
   ],
 };
