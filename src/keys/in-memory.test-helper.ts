@@ -37,6 +37,11 @@ export class InMemoryTestDoubleKeyService implements KeyService {
     this.#retired.add(keyId);
   }
 
+  /** The version with this id is no more. */
+  lose(keyId: string): void {
+    this.#keys.delete(keyId);
+  }
+
   /** From now on every call fails with this, until called with nothing. */
   failWith(kind?: KeyServiceErrorKind, message = 'the test made it fail'): void {
     this.#failure =

@@ -1,6 +1,7 @@
 import { withinDeadline } from '../keys/deadline.ts';
 import { noKeyYet, type DekSealer, type SealedDek } from '../keys/dek-sealer.ts';
 import { KeyServiceError, type KeyService, type KeyVersion } from '../keys/key-service.ts';
+import { baseKeyId } from '../plan/generation.ts';
 import { type Logger } from '../telemetry/logger.ts';
 import { kmsV2Protocol } from './service.ts';
 import { NewestVersion, type AnnouncedVersions } from './versions.ts';
@@ -27,6 +28,8 @@ export interface KeyHealth {
 
 /** How long a failure stands before the service is asked again. */
 const failureMs = 5_000;
+/** How long it counts that a version that isn't the newest still unwraps the KEK that seals. */
+const provenMs = 60_000;
 /** How long the service may take, whoever asks. */
 const longestMs = 10_000;
 
@@ -51,6 +54,7 @@ export class KeyState {
   /** Versions are adopted one after another. */
   #turn: Promise<unknown> = Promise.resolve();
   #settled = false;
+  #provenUntil = 0;
   #lastGoodAt = 0;
   #failure: { readonly error: KeyServiceError; readonly until: number } | undefined;
   #refreshing: Promise<void> | undefined;
@@ -190,15 +194,26 @@ export class KeyState {
       if (this.#settled) return;
       const wanted = this.#versions.wanted(newest);
       try {
+        if (baseKeyId(wanted.keyId) !== baseKeyId(newest.keyId)) await this.#proveHeld(wanted);
         await this.#adopt(wanted, asked);
       } catch (error) {
-        if (!isGone(error)) throw error;
+        if (!(error instanceof KeyServiceError) || error.retryable) throw error;
         this.#versions.gone(wanted.keyId);
         const instead = this.#versions.wanted(newest);
         if (instead.keyId === wanted.keyId) throw error;
         await this.#adopt(instead, asked);
       }
     });
+  }
+
+  /**
+   * That the service names a newest version says nothing about an older one: a local KEK would go on sealing what nothing opens
+   * after a restart, when that version is gone.
+   */
+  async #proveHeld({ keyId }: KeyVersion): Promise<void> {
+    if (this.#adopted?.keyId !== keyId || this.#now() < this.#provenUntil) return;
+    await this.#sealer.prove(AbortSignal.timeout(longestMs));
+    this.#provenUntil = this.#now() + provenMs;
   }
 
   #inTurn<T>(work: () => Promise<T>): Promise<T> {
@@ -253,5 +268,5 @@ function stopping(): KeyServiceError {
 
 /** The key service no longer encrypts under the version it was asked to. */
 function isGone(error: unknown): boolean {
-  return error instanceof KeyServiceError && error.kind === 'wrong-key';
+  return error instanceof KeyServiceError && (error.kind === 'wrong-key' || error.kind === 'not-found');
 }

@@ -6,6 +6,7 @@ import { type PluginCiphertext } from './client.ts';
 import { a, b, LedBench } from './led-plugin.test-helper.ts';
 
 const seed = randomBytes(32);
+const minute = 60_000;
 const refused = expect.objectContaining({ code: 'PluginRefused', retryable: false });
 
 let bench: LedBench;
@@ -126,6 +127,33 @@ describe.each([
     const restarted = await bench.led('node-1', options);
     expect((await restarted.client.status()).keyId).toBe(b);
     await expect(restarted.lead.announce(a)).rejects.toThrow(refused);
+  });
+
+  it('seals nothing under a held version that is lost: it would not open after a restart', async () => {
+    const { client, server } = await bench.led('node-1', options);
+    await client.status();
+    bench.keys.rotate();
+    await client.status();
+    bench.keys.lose(a);
+    bench.pass(minute);
+    await client.status();
+    await client.encrypt(seed, 'u').catch(() => undefined);
+    expect(await client.status()).toMatchObject({ healthz: 'ok', keyId: b });
+    const sealed = await client.encrypt(seed, 'u');
+    await server.stop();
+    expect(await (await bench.led('node-1', options)).client.decrypt(sealed, 'u')).toEqual(seed);
+  });
+
+  it('asks for the newest version, and after the held one, once a minute each while it waits', async () => {
+    const { client } = await bench.led('node-1', options);
+    await client.status();
+    bench.keys.rotate();
+    await client.status();
+    bench.pass(minute);
+    const { encrypt, decrypt } = bench.keys.calls;
+    for (let i = 0; i < 5; i++) expect((await client.status()).keyId).toBe(a);
+    expect(bench.keys.calls.encrypt).toBe(encrypt);
+    expect(bench.keys.calls.decrypt).toBeLessThanOrEqual(decrypt + 1);
   });
 
   it('goes on holding its version after a refusal that passed', async () => {
