@@ -42,11 +42,7 @@ describe('a value is outside its target', () => {
     ['a key of the same name of another provider', cbc, { type: 'aesgcm', keyName: 'k1' }],
     ['another kms provider', kms, { type: 'kms', name: 'other' }],
     ['another key id of the kms provider', kms, { type: 'kms', name: 'vault', keyId: 'id-2' }],
-    [
-      'kms from before its key id came back',
-      kms,
-      { type: 'kms', name: 'vault', keyId: 'id-1;generation=2' },
-    ],
+    ['kms from before its key id came back', kms, { type: 'kms', name: 'vault', keyId: 'id-1;generation=2' }],
     ['kms v1 of the same name', kmsV1, { type: 'kms', name: 'vault' }],
     ['a name that was guessed', { ...cbc, nameGuessed: true }, { type: 'aescbc', keyName: 'k1' }],
     ['an unknown value, for any target', { provider: 'unknown', reason: '' }, { type: 'identity' }],
