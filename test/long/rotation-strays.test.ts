@@ -6,11 +6,11 @@ import { TARGET_FORMAT } from '../support/etcd.ts';
 import { LedVault } from '../support/led-vault.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
 
-jest.setTimeout(900_000);
+jest.setTimeout(1_800_000);
 
 /** API servers ask their plugins once a minute: the rewriting has to last for longer than that. */
-const OBJECTS_PER_SECOND = 4;
-const WITHIN_MS = 300_000;
+const OBJECTS_PER_SECOND = 10;
+const WITHIN_MS = 600_000;
 
 describe('a rotation in which a plugin strays', () => {
   const cleanUp = new CleanUp();
@@ -38,8 +38,8 @@ describe('a rotation in which a plugin strays', () => {
       ({ phase, rewrite }) => phase === 'rewrite' && rewrite.done > 0,
       WITHIN_MS,
     );
-    const led1 = (await led.ask('cp-1', (one) => one.versions())).announcedKeyId;
-    const { keyId } = await strayed();
+    const before = (await led.ask('cp-1', (one) => one.versions())).announcedKeyId;
+    const keyId = await stray();
     await migration.until(
       'rewriting to stop',
       ({ apiServers }) => apiServers.some(({ doubted }) => doubted),
@@ -54,7 +54,7 @@ describe('a rotation in which a plugin strays', () => {
     );
     const announced = await announcedKeyIds();
     expect(announced[1]).toBe(announced[0]);
-    expect([led1, keyId]).not.toContain(announced[0]);
+    expect([before, keyId]).not.toContain(announced[0]);
     const { pass } = await migration.untilPhase('soak', 'waiting', WITHIN_MS);
     expect(pass).toBe(1);
     expect(await led.versionsAtRest()).toEqual(['v2']);
@@ -74,13 +74,12 @@ describe('a rotation in which a plugin strays', () => {
   });
 
   /** Has cp-2's plugin announce the old version again, behind keyferry's back. */
-  async function strayed(): Promise<{ keyId: string }> {
+  async function stray(): Promise<string> {
     const { source } = await migration.progress();
-    const keyId = await led.ask('cp-2', async (one) => {
+    return await led.ask('cp-2', async (one) => {
       const { announceableKeyId } = await one.versions(source.replace(/^.*key id /, ''));
       return await one.announce(announceableKeyId ?? '');
     });
-    return { keyId };
   }
 
   async function announcedKeyIds(): Promise<string[]> {

@@ -13,11 +13,18 @@ import { KeyFiles, sidesOf, type Side } from './sides.ts';
 export class MatrixCluster {
   readonly plane: ControlPlane;
   readonly sides: Readonly<Record<SideName, Side>>;
+  readonly services: KeyServices;
   readonly #cleanUp: CleanUp;
 
-  private constructor(plane: ControlPlane, sides: Record<SideName, Side>, cleanUp: CleanUp) {
+  private constructor(
+    plane: ControlPlane,
+    sides: Record<SideName, Side>,
+    services: KeyServices,
+    cleanUp: CleanUp,
+  ) {
     this.plane = plane;
     this.sides = sides;
+    this.services = services;
     this.#cleanUp = cleanUp;
   }
 
@@ -46,6 +53,7 @@ export class MatrixCluster {
       return new MatrixCluster(
         plane,
         sidesOf(files, (name) => services.endpoint(name)),
+        services,
         cleanUp,
       );
     } catch (error) {

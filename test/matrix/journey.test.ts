@@ -65,7 +65,7 @@ describe('the journey of one leg', () => {
   });
 
   it('is refused where there is no such leg', () => {
-    expect(() => journeyOf('vault-to-vault')).toThrow('no leg of the matrix is called vault-to-vault');
+    expect(() => journeyOf('hsm-to-hsm')).toThrow('no leg of the matrix is called hsm-to-hsm');
   });
 });
 

@@ -10,6 +10,7 @@ export const SIBLINGS = {
   'aws-kms-account': 'aws-kms',
   'aws-kms-multi-region': 'aws-kms',
   'aws-kms-replica': 'aws-kms',
+  'aws-kms-alias': 'aws-kms',
 } as const satisfies Record<string, ProviderName>;
 type SiblingName = keyof typeof SIBLINGS;
 
@@ -36,7 +37,7 @@ export function isKeyService(side: SideName): side is KeyServiceName {
   return ['aws-kms', 'vault', 'hsm'].includes(kindOf(side));
 }
 
-/** A directed pair. */
+/** A directed pair; a provider to itself is a rotation of its key, within one kms entry. */
 export interface Leg {
   readonly source: SideName;
   readonly target: SideName;
@@ -60,7 +61,21 @@ export const SPECIAL: readonly (Leg & { readonly what: string })[] = [
     target: 'aws-kms-replica',
     what: 'AWS KMS: multi-Region key → its replica in another Region',
   },
+  { source: 'vault', target: 'vault', what: 'Vault: one version of a key → the next, in one kms entry' },
+  {
+    source: 'aws-kms-alias',
+    target: 'aws-kms-alias',
+    what: 'AWS KMS: an alias pointed at another key, in one kms entry',
+  },
 ];
+
+/** Key services whose keys are rotated: their plugins wait to be told of the new version. */
+export const ROTATED = ['vault', 'aws-kms-alias'] as const satisfies readonly KeyServiceName[];
+export type RotatedName = (typeof ROTATED)[number];
+
+export function isRotated(side: SideName): side is RotatedName {
+  return ROTATED.some((one) => one === side);
+}
 
 /** How a leg is called, in files and on the command line. */
 export function nameOf({ source, target }: Leg): string {

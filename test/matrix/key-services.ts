@@ -6,14 +6,18 @@ import { keyferryMain } from '../../lab/paths.ts';
 import { accepts } from '../../lab/ports.ts';
 import { ProcessTable } from '../../lab/process.ts';
 import { findSoftHsm, SoftHsm } from '../../lab/soft-hsm.ts';
+import { waitFor } from '../../lab/wait.ts';
 import { makeTransitKeys, TRANSIT_KEY, TRANSIT_MOUNT, vaultAdmin, vaultUrl } from '../../lab/vault.ts';
 import { AwsAlone, otherAccount, otherRegion, region, roleArn } from '../support/aws-alone.ts';
-import { type KeyServiceName } from './journey.ts';
+import { askRotation } from '../support/led-vault.ts';
+import { isRotated, type KeyServiceName, type RotatedName } from './journey.ts';
 
 const TOKEN = 'keyferry';
 const HSM_KEY = { label: 'kek', id: '01' };
 const OTHER_TRANSIT_KEY = 'keyferry-2';
+const ALIAS = 'alias/keyferry';
 const READY_WITHIN_MS = 90_000;
+const SEEN_WITHIN_MS = 150_000;
 
 /** An AWS emulator, the lab's Vault and an HSM, and a plugin on each node of a lab that serves keys of theirs. */
 export class KeyServices {
@@ -49,6 +53,24 @@ export class KeyServices {
     return `unix://${this.#socket('{node}', service)}`;
   }
 
+  /** Makes a new version of a key, and waits until every plugin has seen it: they ask once a minute. */
+  async rotate(lab: Lab, name: RotatedName): Promise<void> {
+    if (name === 'vault') {
+      const admin = vaultAdmin(lab.config);
+      await admin
+        .expect('POST', `/v1/${TRANSIT_MOUNT}/keys/${TRANSIT_KEY}/rotate`, {})
+        .finally(() => admin.close());
+    } else {
+      await this.#aws.moveAlias(ALIAS, await this.#aws.newKey());
+    }
+    await waitFor({ what: 'the plugins to see the new version', timeoutMs: SEEN_WITHIN_MS }, async () => {
+      const versions = await Promise.all(
+        lab.nodes.map((node) => askRotation(this.#socket(node, name), (one) => one.versions())),
+      );
+      return versions.every(({ announcedKeyId, newestKeyId }) => announcedKeyId !== newestKeyId);
+    });
+  }
+
   #socket(node: string, service: KeyServiceName): string {
     return join(this.#dir, `${node}.${service}.sock`);
   }
@@ -68,7 +90,12 @@ export class KeyServices {
           stringify({
             apiVersion: 'keyferry.dev/v1alpha1',
             kind: 'PluginConfiguration',
-            keys: served.map((name) => ({ name, socket: this.#socket(node, name), ...holders[name] })),
+            keys: served.map((name) => ({
+              name,
+              socket: this.#socket(node, name),
+              ...holders[name],
+              ...(isRotated(name) ? { rotation: { ledger: join(this.#dir, `${node}.${name}.json`) } } : {}),
+            })),
           }),
         );
         await this.#processes.startAndWait({
@@ -100,6 +127,7 @@ export class KeyServices {
       },
     });
     const multiRegion = await this.#aws.newMultiRegionKey();
+    await this.#aws.newAlias(ALIAS, await this.#aws.newKey());
     return {
       'aws-kms': holder(await this.#aws.newKey(), region),
       'aws-kms-region': holder(await this.#aws.newKey({}, undefined, otherRegion), otherRegion),
@@ -108,6 +136,7 @@ export class KeyServices {
       }),
       'aws-kms-multi-region': holder(multiRegion, region),
       'aws-kms-replica': holder(multiRegion, otherRegion),
+      'aws-kms-alias': holder(ALIAS, region),
     };
   }
 

@@ -67,7 +67,7 @@ async function travel(journey: Journey): Promise<boolean> {
   running.add(cluster);
   try {
     for (const leg of left) {
-      const result = await runLeg(cluster.plane, leg, cluster.sides);
+      const result = await runLeg(cluster, leg);
       const { source, target, seconds, wrong } = result;
       writeFileSync(join(RESULTS, `${nameOf(leg)}.json`), `${JSON.stringify(result, null, 1)}\n`);
       const said = wrong.length === 0 ? 'ok' : `FAILED: ${wrong.join('; ')}`;

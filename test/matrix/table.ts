@@ -8,7 +8,6 @@ export function renderMatrix(
 ): string {
   const sum = (of: (leg: LegResult) => number): number => legs.reduce((total, leg) => total + of(leg), 0);
   const cell = (source: string, target: string): string => {
-    if (source === target) return '–';
     const leg = legs.find((one) => one.source === source && one.target === target);
     if (leg === undefined) return 'not run';
     return leg.wrong.length === 0 ? 'ok' : '**failed**';
@@ -28,7 +27,8 @@ export function renderMatrix(
     `| from \\ to | ${PROVIDERS.join(' | ')} |`,
     `|${'---|'.repeat(PROVIDERS.length + 1)}`,
     ...PROVIDERS.map(
-      (source) => `| ${source} | ${PROVIDERS.map((target) => cell(source, target)).join(' | ')} |`,
+      (source) =>
+        `| ${source} | ${PROVIDERS.map((target) => (source === target ? '–' : cell(source, target))).join(' | ')} |`,
     ),
     '',
     '## Special ones',

@@ -6,6 +6,7 @@ import {
   CreateKeyCommand,
   KMSClient,
   ReplicateKeyCommand,
+  UpdateAliasCommand,
   type CreateKeyCommandInput,
 } from '@aws-sdk/client-kms';
 import { awsLaunch, awsUrl, expireSessions, iamAsRoot, type AwsEmulatorConfig } from '../../lab/aws-kms.ts';
@@ -108,6 +109,10 @@ export class AwsAlone {
 
   async newAlias(name: string, keyArn: string): Promise<void> {
     await this.kms().send(new CreateAliasCommand({ AliasName: name, TargetKeyId: keyArn }));
+  }
+
+  async moveAlias(name: string, keyArn: string): Promise<void> {
+    await this.kms().send(new UpdateAliasCommand({ AliasName: name, TargetKeyId: keyArn }));
   }
 
   /** @returns the ARN of a new multi-Region key, with a replica in {@link otherRegion} */

@@ -54,12 +54,7 @@ export class LedVault {
 
   /** As whoever leads a rotation asks the plugin of a node. */
   async ask<T>(node: string, question: (client: RotationClient) => Promise<T>): Promise<T> {
-    const client = new RotationClient(`unix://${this.plane.lab.paths.node(node).socket}`);
-    try {
-      return await question(client);
-    } finally {
-      client.close();
-    }
+    return await askRotation(this.plane.lab.paths.node(node).socket, question);
   }
 
   /** The versions of the key that values in etcd lie under; no code of keyferry's is asked. */
@@ -77,6 +72,19 @@ export class LedVault {
       target: { kms: { name: 'vault', endpoint } },
       rotation: { steadyFor: '2s' },
     };
+  }
+}
+
+/** @param socket - an absolute path */
+export async function askRotation<T>(
+  socket: string,
+  question: (client: RotationClient) => Promise<T>,
+): Promise<T> {
+  const client = new RotationClient(`unix://${socket}`);
+  try {
+    return await question(client);
+  } finally {
+    client.close();
   }
 }
 
