@@ -33,7 +33,7 @@ export function renderMatrix(
     '',
     '## Special ones',
     '',
-    'Within one kind of provider, and as well proven; `--only` takes the name.',
+    'Within one kind of provider, held to the same. The name is what `--only` takes.',
     '',
     '| what changes | name | |',
     '|---|---|---|',
