@@ -27,7 +27,7 @@ export function describeJourney(what: string, journey: Journey): void {
     test.each(journey.map((leg, i) => [nameOf(leg), leg, i] as const))('%s', async (name, leg, i) => {
       // Each begins where the one before has to end.
       expect(gone).toEqual(journey.slice(0, i).map(nameOf));
-      const { wrong, objects, writes } = await runLeg(cluster.plane, leg, cluster.sides);
+      const { wrong, objects, writes } = await runLeg(cluster, leg);
       expect(wrong).toEqual([]);
       expect(objects).toBeGreaterThanOrEqual(SEED.secrets + SEED.configMaps);
       expect(writes).toBeGreaterThan(0);
