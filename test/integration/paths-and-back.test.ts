@@ -1,0 +1,7 @@
+import { through } from '../matrix/journey.ts';
+import { describeJourney } from '../support/travels.ts';
+
+describeJourney(
+  'a cluster that moves to key services and back to a key in its file, and ends unencrypted',
+  through('aescbc', 'aws-kms', 'aescbc', 'vault', 'aws-kms', 'vault', 'identity'),
+);
