@@ -5,12 +5,13 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { writeConfig } from '../../lab/config.ts';
+import { type EncryptionContext } from '../../lab/encryption-configuration.ts';
 import { Journal } from '../../lab/journal.ts';
 import { Lab } from '../../lab/lab.ts';
 import { seedObjects, verifyContent } from '../../lab/seed.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { CleanUp } from '../support/clean-up.ts';
-import { kmsLab } from '../support/kms-lab.ts';
+import { encryptionOfSecrets, KMS, kmsLab } from '../support/kms-lab.ts';
 import { sealUnder } from '../support/many-seeds.ts';
 
 jest.setTimeout(600_000);
@@ -24,7 +25,9 @@ let lab: Lab;
 
 beforeAll(async () => {
   const folder = cleanUp.keep(mkdtempSync(join(tmpdir(), 'kf-')), (path) => rm(path, { recursive: true }));
-  const up = cleanUp.keep(await kmsLab(join(folder, 'lab'), {}), (one) => one.down());
+  const up = cleanUp.keep(await kmsLab(join(folder, 'lab'), {}, { encryptionConfiguration }), (one) =>
+    one.down(),
+  );
   await seedObjects(up, { secrets: SECRETS, namespaces: 1, large: 0 });
   await up.stop(`${NODE}.apiserver`);
   // Each Secret under a DEK seed of its own: an API server that knows none of them asks the plugin for each.
@@ -38,22 +41,28 @@ beforeAll(async () => {
 
 afterAll(() => cleanUp.run(), 120_000);
 
+interface Answered {
+  readonly call?: string;
+  readonly uid?: string;
+  readonly msg: string;
+}
+
+/** Calls that the plugin answered, of all its lives. */
+const answeredByPlugin = (): Answered[] =>
+  readFileSync(lab.paths.log(`${NODE}.plugin`), 'utf8')
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as Answered)
+    .filter(({ msg }) => msg === 'answered');
+
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
+/** An API server waits for the plugin until the timeout: long enough for a busy machine to start one. */
+function encryptionConfiguration({ endpoint }: EncryptionContext): string {
+  return encryptionOfSecrets({ kms: { apiVersion: 'v2', name: KMS, endpoint, timeout: '30s' } });
+}
+
 describe('a uid', () => {
-  interface Answered {
-    readonly call?: string;
-    readonly uid?: string;
-    readonly msg: string;
-  }
-
-  const answeredByPlugin = (): Answered[] =>
-    readFileSync(lab.paths.log(`${NODE}.plugin`), 'utf8')
-      .trimEnd()
-      .split('\n')
-      .map((line) => JSON.parse(line) as Answered)
-      .filter(({ msg }) => msg === 'answered');
-
   /** The uid that the API server logged with a message about an object. */
   const loggedFor = (message: string, key: string): string | undefined =>
     readFileSync(lab.paths.log(`${NODE}.apiserver`), 'utf8')
@@ -98,6 +107,8 @@ describe('a plugin that is killed', () => {
     );
   };
 
+  const decrypts = () => answeredByPlugin().filter(({ call }) => call === 'Decrypt').length;
+
   const everythingRead = { checked: SECRETS, missing: [], different: [], unreadable: [] };
 
   test('again and again fails no request of clients that write and read', async () => {
@@ -113,12 +124,14 @@ describe('a plugin that is killed', () => {
 
   test('while the API server has it open DEKs is waited for', async () => {
     await untilDeksAreForgotten();
+    const before = decrypts();
     const killed = lab.kill(`${NODE}.plugin`);
     const read = verifyContent(lab);
     await killed;
     await lab.start(`${NODE}.plugin`);
     expect(await read).toEqual(everythingRead);
     expect(journal.progress()).toMatchObject({ failed: {}, refused: {} });
+    expect(decrypts() - before).toBeGreaterThan(SECRETS / 2);
   });
 
   test('loses nothing', async () => {
