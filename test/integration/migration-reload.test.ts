@@ -1,6 +1,7 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { Journal } from '../../lab/journal.ts';
 import { leakPatterns, PLAINTEXT_MARKER } from '../../lab/seed-content.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
@@ -22,6 +23,9 @@ describe('a migration by reload, with a client that writes all the while', () =>
   let plane: ControlPlane;
   let journal: Journal;
   let report: MigrationReport;
+  let workflowId: string;
+  /** Whoever holds its identity opens what the target seals. */
+  let recipient: string;
   let originals: Record<string, string>;
   let needles: Needle[];
   /** All that the commands printed, by command. */
@@ -34,8 +38,15 @@ describe('a migration by reload, with a client that writes all the while', () =>
   }
 
   beforeAll(async () => {
+    recipient = await identityToRecipient(await generateX25519Identity());
     plane = cleanUp.keep(
-      await ControlPlane.up({ reload: true, seed: { secrets: OBJECTS - 50, configMaps: 50, large: 1 } }),
+      await ControlPlane.up({
+        reload: true,
+        seed: { secrets: OBJECTS - 50, configMaps: 50, large: 1 },
+        pluginSettings: {
+          key: { escrow: { recipients: [recipient], whoeverHoldsAnIdentityCanDecrypt: true } },
+        },
+      }),
       (up) => up.down(),
     );
     originals = plane.configurations();
@@ -52,6 +63,7 @@ describe('a migration by reload, with a client that writes all the while', () =>
     await command('plan', '-f', document, '--encryption-config', plane.configurationFile('cp-1'), '--json');
     await command('preflight', '-f', document, '--json');
     const migration = await plane.start({ spec: { verify: { reads: 'All' } } });
+    ({ workflowId } = migration);
     await command('status', migration.workflowId);
     await migration.untilPhase('rewrite', undefined, 400_000);
     await command('status', migration.workflowId, '--json');
@@ -86,8 +98,17 @@ describe('a migration by reload, with a client that writes all the while', () =>
     await expectReadable(plane, OBJECTS);
   });
 
-  test('the client lost nothing', async () => {
+  test('the client lost nothing, and no request of its failed', async () => {
     await expectNothingLost(journal);
+    expect(journal.progress().failed).toEqual({});
+  });
+
+  test('the report says who can open besides the key service: before nobody, and now the offline recipient', () => {
+    expect(report.before?.escrow).toEqual({ recipients: [], more: false });
+    expect(report.after?.escrow).toEqual({ recipients: [recipient], more: false });
+    const told = printed.find(({ where }) => where === `report ${workflowId}`)?.text;
+    expect(told).toContain('No value has an escrow');
+    expect(told).toContain(`  ${recipient}`);
   });
 
   test('no API server was restarted for it', () => {
