@@ -3,5 +3,5 @@ import { describeJourney } from '../support/travels.ts';
 
 describeJourney(
   'a cluster that moves to key services and back to a key in its file, and ends unencrypted',
-  through('aescbc', 'aws-kms', 'aescbc', 'vault', 'aws-kms', 'vault', 'identity'),
+  through('aescbc', 'aws-kms', 'aescbc', 'vault', 'hsm', 'aws-kms', 'vault', 'identity'),
 );
