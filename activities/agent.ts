@@ -6,6 +6,7 @@ import { promisify } from 'node:util';
 import {
   arrange,
   arrangements,
+  checkRotation,
   diffArrangements,
   dropOriginal,
   hashOf,
@@ -75,8 +76,10 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
         }));
         // A migration that can begin must also be able to end: every edit is tried now. A rotation makes none.
         const edit = { ...input, target: await withSecret(input.target) };
+        const rotated = input.rotation === true && edit.target.type === 'kms' ? edit.target : undefined;
+        if (rotated !== undefined) checkRotation(configuration, { ...rotated, resources: input.resources });
         const arranged = arrangements.map((arrangement) =>
-          input.rotation === true ? text : arrange(text, { ...edit, arrangement }),
+          rotated === undefined ? arrange(text, { ...edit, arrangement }) : text,
         );
         findings.hashes = Object.fromEntries(
           arrangements.map((arrangement, i) => [arrangement, hashOf(arranged[i] ?? '')]),
@@ -91,7 +94,7 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
       if (old !== undefined) findings.sourcePlugin = await inspectPlugin(old);
       if (target.type === 'kms') findings.plugin = await inspectPlugin(target, entries);
       if (target.type === 'kms' && input.rotation === true) {
-        findings.rotation = await inspectRotation(node, target, findings.providers);
+        findings.rotation = await inspectRotation(node, target.endpoint);
       }
       return findings;
     },

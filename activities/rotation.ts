@@ -1,39 +1,12 @@
 import { KeyferryError } from '../src/errors.ts';
 import { RotationClient } from '../src/kms-plugin/rotation-client.ts';
-import type { Asked, KeyVersions, NodeFindings } from '../src/plan/preflight.ts';
+import type { Asked, KeyVersions } from '../src/plan/preflight.ts';
 import type { PluginKeyInput } from '../workflows/types.ts';
 
-/**
- * Whether the key of one kms entry can be rotated on a node: every migrated resource is sealed by it, at the socket that the
- * spec names, and its plugin lets itself be led.
- */
-export async function inspectRotation(
-  node: string,
-  target: { readonly name: string; readonly endpoint: string },
-  resources: NodeFindings['providers'],
-): Promise<Asked<KeyVersions>> {
-  for (const { resource, providers } of resources) {
-    const [writer] = providers;
-    if (writer?.type !== 'kms' || writer.name !== target.name) {
-      return {
-        trouble: {
-          message: `the entry kms ${target.name} isn't what writes ${resource} on ${node}`,
-          remedy: 'a rotation needs the entry to be the first provider of each resource; else migrate to it',
-        },
-      };
-    }
-    if (writer.endpoint !== target.endpoint) {
-      return {
-        trouble: {
-          message: `the entry kms ${target.name} on ${node} is at ${writer.endpoint}, and the spec says ${target.endpoint}`,
-          remedy:
-            'for a rotation give the endpoint that the entry has; for another plugin give the target a name of its own',
-        },
-      };
-    }
-  }
+/** What the plugin of a node says of its key's versions, or why its rotation can't be led. */
+export async function inspectRotation(node: string, endpoint: string): Promise<Asked<KeyVersions>> {
   try {
-    const { announcedKeyId, newestKeyId, announceableKeyId } = await asked(target.endpoint, (client) =>
+    const { announcedKeyId, newestKeyId, announceableKeyId } = await asked(endpoint, (client) =>
       client.versions(),
     );
     return { answer: { announced: announcedKeyId, newest: announceableKeyId ?? newestKeyId } };

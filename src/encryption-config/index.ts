@@ -20,6 +20,7 @@ export {
   type ValidationOptions,
 } from './parse.ts';
 export { redactEncryptionConfiguration } from './redact.ts';
+export { checkRotation } from './rotation.ts';
 export { withSecret } from './secret-file.ts';
 export {
   arrangements,

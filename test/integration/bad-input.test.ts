@@ -96,7 +96,7 @@ describe('keyferry answers clearly', () => {
         '--encryption-config',
         plane.configurationFile('cp-1'),
       ]);
-      expectClearAnswer(answer, 65, 'Source and target are the same provider: kms "vault"');
+      expectClearAnswer(answer, 65, 'which is a rotation of its key, but secrets is written by aescbc');
     });
   });
 

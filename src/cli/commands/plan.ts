@@ -3,7 +3,9 @@ import { Command } from 'commander';
 import {
   arrange,
   arrangements,
+  checkRotation,
   diffArrangements,
+  parseEncryptionConfiguration,
   readConfigurationFile,
   withSecret,
   type Arrangement,
@@ -68,12 +70,13 @@ export function planCommand(): Command {
         });
       }
       const planned = nodeFile(spec, node);
-      if (planned.rotation === true) {
-        const { file } = planned;
+      const { text } = await readConfigurationFile(options.encryptionConfig ?? planned.file);
+      if (planned.rotation === true && planned.target.type === 'kms') {
+        const { file, target, resources } = planned;
+        checkRotation(parseEncryptionConfiguration(text), { ...target, resources });
         print(options.json ?? false, { node, file, edits: [] }, () => rotationPlan(file));
         return;
       }
-      const { text } = await readConfigurationFile(options.encryptionConfig ?? planned.file);
       const edit = { ...planned, target: await shownTarget(planned.target) };
       const texts = arrangements.map((arrangement) => arrange(text, { ...edit, arrangement }));
       const edits = arrangements.flatMap((arrangement, i): PlannedEdit[] => {
