@@ -14,8 +14,8 @@ const shared = {
 
 /** Unit tests sit beside what they test; integration tests start real servers. */
 export default {
-  // Labs wait more than they work: two side by side even where there are two cores only.
-  maxWorkers: Math.max(2, Math.floor(availableParallelism() / 2)),
+  // Labs wait more than they work: three side by side even where there are two cores only.
+  maxWorkers: Math.max(3, Math.floor(availableParallelism() / 2)),
   // No test waits for time to pass: this is for machines that do other work as well.
   testTimeout: 60_000,
   reporters: ['default', '<rootDir>/test/support/closing-line.js'],
