@@ -5,6 +5,8 @@ import { recentLook } from '../src/cluster/identity.ts';
 import { KeyferryError } from '../src/errors.ts';
 import { changesIn } from '../src/plan/watch.ts';
 import { ApiServerEngine } from '../src/rewrite/apiserver.ts';
+import { Pace } from '../src/rewrite/pace.ts';
+import { LOOK_MS, throttleOf } from '../src/rewrite/throttle.ts';
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { waivedValues } from '../src/plan/waivers.ts';
 import type { ChunkResult } from '../src/rewrite/engine.ts';
@@ -13,9 +15,6 @@ import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
 type Guarded = Pick<RewriteChunkInput, 'fence' | 'known' | 'expected'>;
-
-/** A look at all API servers moves megabytes of metrics: chunks of one worker share it for so long. */
-const LOOK_MS = 5_000;
 
 /** What a retry is told of the attempt before it. */
 type ChunkProgress = Pick<ChunkResult, 'counts' | 'refusals'> & { cursor: string };
@@ -31,6 +30,7 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
       resource,
       range,
       limits,
+      schedule,
       waived = [],
       ...guarded
     }: RewriteChunkInput): Promise<ChunkResult> {
@@ -41,6 +41,12 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
         [...refusedBefore, ...refusals].slice(0, MAX_REFUSALS);
       const connected = clusters.get(cluster);
       const engine = new ApiServerEngine(connected);
+      const throttle = throttleOf(connected);
+      const pace = new Pace(
+        limits.objectsPerSecond,
+        () => throttle.verdict(guarded.known, schedule),
+        cancellationSignal(),
+      );
       const result = await beating((tell) =>
         engine.rewriteChunk(
           resource,
@@ -49,6 +55,8 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
           {
             signal: cancellationSignal(),
             guard: () => guard(connected, guarded),
+            pace,
+            met: throttle.met,
             waived: waivedValues(waived),
             onProgress: (cursor, counts, refusals) =>
               tell({
@@ -59,7 +67,13 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
           },
         ),
       );
-      return { ...result, counts: sum(before, result.counts), refusals: named(result.refusals) };
+      const { slowed } = pace;
+      return {
+        ...result,
+        counts: sum(before, result.counts),
+        refusals: named(result.refusals),
+        ...(slowed === undefined ? {} : { slowed }),
+      };
     },
   };
 }
@@ -67,7 +81,7 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
 /** @throws KeyferryError `Fenced`; `ServersChanged` when the API servers aren't those any more that were proven */
 async function guard(cluster: Cluster, { fence, known, expected }: Guarded): Promise<void> {
   await checkFence(cluster, fence);
-  const look = await recentLook(cluster, known, LOOK_MS);
+  const { look } = await recentLook(cluster, known, LOOK_MS);
   const whys = [
     ...changesIn(look, expected).map(({ why }) => why),
     ...look.strangers.map((stranger) => `${stranger} lives, and isn't listed`),

@@ -18,6 +18,7 @@ export function renderDetails(progress: Progress): string {
       ? [`Pass ${progress.pass}: ${rewrite.done} of ${rewrite.of} objects${walking(progress)}`, '']
       : []),
     ...progress.shards.stalled.slice(0, 5).map((why) => `- stalled: ${why}`),
+    ...(progress.throttle?.slowed ?? []).slice(0, 5).map((why) => `- slower: ${why}`),
     ...progress.apiServers.map((server) => `- ${server.name}: file ${server.file}, runs ${runs(server)}`),
     ...(progress.refusals.length > 0 ? ['', `${rewrite.refused} objects refused, the first ones:`] : []),
     ...progress.refusals

@@ -17,6 +17,7 @@ export const approveUpdate = defineUpdate<Acknowledgement, [unknown]>('approve')
 export const rollbackUpdate = defineUpdate<Acknowledgement, [unknown]>('rollback');
 export const forwardUpdate = defineUpdate<Acknowledgement, [unknown]>('forward');
 export const waiveUpdate = defineUpdate<Acknowledgement, [unknown]>('waive');
+export const rateUpdate = defineUpdate<Acknowledgement, [unknown]>('rate');
 
 export const pauseSignal = defineSignal<[unknown]>('pause');
 export const resumeSignal = defineSignal<[unknown]>('resume');
@@ -24,9 +25,13 @@ export const approveSignal = defineSignal<[unknown]>('approve');
 export const rollbackSignal = defineSignal<[unknown]>('rollback');
 export const forwardSignal = defineSignal<[unknown]>('forward');
 export const waiveSignal = defineSignal<[unknown]>('waive');
+export const rateSignal = defineSignal<[unknown]>('rate');
 
 /** From a shard to its migration. */
 export const shardReportSignal = defineSignal<[unknown]>('shardReport');
+
+/** From a migration to a shard: objects per second, its share of what a person asked for. */
+export const shardRateSignal = defineSignal<[unknown]>('shardRate');
 
 /** From a census or its reads to their migration: what they wait for, or that they don't any more. */
 export const censusReportSignal = defineSignal<[unknown]>('censusReport');

@@ -13,6 +13,7 @@ import { clipped } from '../src/plan/words.ts';
 import type { Acknowledgement } from './messages.ts';
 import { renderDetails } from './details.ts';
 import { progressOf } from './progress-of.ts';
+import { tellRate } from './rate.ts';
 import { KEYFERRY_PHASE } from './search-attributes.ts';
 import type { MigrationInput, MigrationState, ShardReport, TimelineEntry } from './types.ts';
 
@@ -31,6 +32,8 @@ export class MigrationRun {
   state: MigrationState;
   /** Counts changes, so that whoever waits can wait for the next one. */
   version = 0;
+  /** The shards that are being walked, by their place in the list. */
+  readonly walking = new Set<number>();
   #scope: CancellationScope | undefined;
 
   constructor(input: MigrationInput, id: string, now: number) {
@@ -70,6 +73,11 @@ export class MigrationRun {
 
   get spec() {
     return this.input.migration.spec;
+  }
+
+  /** Objects per second at most, over all shards; 0: no limit. */
+  get objectsPerSecond(): number {
+    return this.state.objectsPerSecond ?? this.spec.pace.objectsPerSecond;
   }
 
   get source(): ProviderRef {
@@ -203,9 +211,11 @@ export class MigrationRun {
   }
 
   #obey(kind: MessageKind, message: Message, verified: boolean): void {
-    // What was waited for before the message isn't any more.
-    this.failed(undefined);
-    this.waitFor(undefined);
+    // What was waited for before the message isn't any more; a rate changes nothing of that.
+    if (kind !== 'rate') {
+      this.failed(undefined);
+      this.waitFor(undefined);
+    }
     const what = whatWas(kind, message);
     this.note({
       actor: message.actor,
@@ -214,8 +224,13 @@ export class MigrationRun {
       ...(message.reason === '' ? {} : { reason: message.reason }),
     });
     // What was waited for until now isn't what is waited for from now on.
-    if (kind !== 'pause') this.waitFor(undefined);
+    if (kind !== 'pause' && kind !== 'rate') this.waitFor(undefined);
     switch (kind) {
+      case 'rate':
+        this.patch({ objectsPerSecond: message.objectsPerSecond ?? 0 });
+        this.#tellShards();
+        this.tell();
+        return;
       case 'pause':
         this.hold(`paused by ${message.actor}${message.reason === '' ? '' : `: ${message.reason}`}`);
         return;
@@ -244,15 +259,30 @@ export class MigrationRun {
     this.tell();
   }
 
+  /** Those that begin later are told when they do. */
+  #tellShards(): void {
+    const { objectsPerSecond } = this;
+    const left = this.state.shards.filter(({ done }) => !done).length;
+    const share = objectsPerSecond / Math.max(1, Math.min(this.spec.pace.shards, left));
+    for (const index of this.walking) {
+      tellRate(index, share, () => this.walking.has(index) && this.objectsPerSecond === objectsPerSecond);
+    }
+  }
+
   /** Anybody may send it anything: what isn't a report of one of the shards is passed over. */
   shardReported(report: unknown): void {
     if (!isShardReport(report)) return;
-    const { stalled: _, ...shard } = this.state.shards[report.index] ?? { stalled: undefined };
+    const {
+      stalled: _stalled,
+      slowed: _slowed,
+      ...shard
+    } = this.state.shards[report.index] ?? { stalled: undefined };
     if (!('start' in shard)) return;
     const reported = {
       ...shard,
       counts: report.counts,
       ...(report.stalled === undefined ? {} : { stalled: clipped(report.stalled, MAX_STALLED) }),
+      ...(report.slowed === undefined ? {} : { slowed: clipped(report.slowed, MAX_STALLED) }),
     };
     const shards = this.state.shards.map((one, i) => (i === report.index ? reported : one));
     this.patch({ shards });
@@ -307,6 +337,10 @@ function whatWas(kind: MessageKind, message: Message): string {
       return `approved ${message.gate ?? ''}`;
     case 'waive':
       return `asked to waive ${message.object ?? ''}`;
+    case 'rate':
+      return message.objectsPerSecond === 0
+        ? 'rate: no limit of its own'
+        : `rate: ${message.objectsPerSecond ?? 0} objects per second at most`;
     case 'rollback':
     case 'forward':
       return kind;
@@ -321,10 +355,10 @@ function sumOf(numbers: readonly number[]): number {
 }
 
 function isShardReport(given: unknown): given is ShardReport {
-  const { index, counts, stalled } = (given ?? {}) as Record<string, unknown>;
+  const { index, counts, stalled, slowed } = (given ?? {}) as Record<string, unknown>;
   return (
     Number.isInteger(index) &&
-    (stalled === undefined || typeof stalled === 'string') &&
+    [stalled, slowed].every((words) => words === undefined || typeof words === 'string') &&
     Object.keys(NOTHING).every((field) =>
       Number.isFinite((counts as Record<string, unknown> | null | undefined)?.[field]),
     )

@@ -116,6 +116,7 @@ function listen(run: MigrationRun): void {
     ['rollback', messages.rollbackUpdate, messages.rollbackSignal],
     ['forward', messages.forwardUpdate, messages.forwardSignal],
     ['waive', messages.waiveUpdate, messages.waiveSignal],
+    ['rate', messages.rateUpdate, messages.rateSignal],
   ];
   for (const [kind, update, signal] of kinds) {
     setHandler(update, (raw) => run.update(kind, raw), { validator: (raw) => run.validate(kind, raw) });

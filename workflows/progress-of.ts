@@ -1,7 +1,7 @@
 import { nextSteps, rateOf, type Progress } from '../src/plan/progress.ts';
 import { refText, sourceOf, targetOf } from '../src/plan/sides.ts';
 import { decide, type Step } from '../src/plan/transition.ts';
-import type { ChunkCounts, MigrationInput, MigrationState } from './types.ts';
+import type { ChunkCounts, MigrationInput, MigrationState, ShardState } from './types.ts';
 
 /** What a migration tells of itself. */
 export function progressOf({ migration }: MigrationInput, state: MigrationState): Progress {
@@ -43,11 +43,11 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
     shards: {
       total: state.shards.length,
       done: state.shards.filter((shard) => shard.done).length,
-      stalled: [
-        ...new Set(
-          state.shards.flatMap((shard) => (shard.stalled === undefined || shard.done ? [] : [shard.stalled])),
-        ),
-      ],
+      stalled: saidBy(state, ({ stalled }) => stalled),
+    },
+    throttle: {
+      objectsPerSecond: state.objectsPerSecond ?? spec.pace.objectsPerSecond,
+      slowed: saidBy(state, ({ slowed }) => slowed),
     },
     refusals: state.refusals,
     waivers: state.waivers,
@@ -58,6 +58,11 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
     ...(state.finishedAt === undefined ? {} : { finishedAt: state.finishedAt }),
     nextSteps: nextSteps(seen),
   };
+}
+
+/** What shards that aren't done yet say, each thing once. */
+function saidBy({ shards }: MigrationState, words: (shard: ShardState) => string | undefined): string[] {
+  return [...new Set(shards.flatMap((shard) => (shard.done ? [] : (words(shard) ?? []))))];
 }
 
 /** What is under which provider, worked forward from the last census by what shards report. */

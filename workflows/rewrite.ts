@@ -3,7 +3,6 @@ import {
   ChildWorkflowCancellationType,
   executeChild,
   ParentClosePolicy,
-  workflowInfo,
 } from '@temporalio/workflow';
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
@@ -11,6 +10,7 @@ import { cluster, quick } from './activities.ts';
 import { raiseFence } from './fence.ts';
 import { together } from './together.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { shardId } from './rate.ts';
 import { rewriteShard } from './rewrite-shard.ts';
 import { guardOf, look } from './watch.ts';
 import { waivedBy } from './waivers.ts';
@@ -75,8 +75,9 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<b
   const resource = run.state.resources.find((one) => one.name === shard?.resource);
   if (shard === undefined || resource === undefined) return false;
   const { pace } = run.spec;
+  run.walking.add(index);
   const result = await executeChild(rewriteShard, {
-    workflowId: `${workflowInfo().workflowId}/shard-${index}`,
+    workflowId: shardId(index),
     args: [
       {
         ...guardOf(run),
@@ -86,8 +87,9 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<b
           timeMs: CHUNK_MS,
           objects: chunkObjects(run.state.shards.length, shard.objects),
           concurrency: Math.max(1, Math.floor(pace.concurrency / atOnce)),
-          objectsPerSecond: pace.objectsPerSecond / atOnce,
+          objectsPerSecond: run.objectsPerSecond / atOnce,
         },
+        ...(pace.schedule === undefined ? {} : { schedule: pace.schedule }),
         index,
         reportEvery: reportEvery(run.state.shards.length, shard.objects),
         counts: shard.counts,
@@ -98,7 +100,7 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<b
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
     parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: `${resource.name}, about ${shard.objects} objects`,
-  });
+  }).finally(() => run.walking.delete(index));
   keep(run, index, result);
   return result.changed;
 }
@@ -106,7 +108,7 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<b
 function keep(run: MigrationRun, index: number, result: ShardResult): void {
   const shards = run.state.shards.map((shard, i): ShardState => {
     if (i !== index) return shard;
-    const { stalled: _stalled, cursor: _cursor, ...rest } = shard;
+    const { stalled: _stalled, slowed: _slowed, cursor: _cursor, ...rest } = shard;
     return {
       ...rest,
       ...(result.cursor === undefined ? {} : { cursor: result.cursor }),

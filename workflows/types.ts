@@ -12,6 +12,7 @@ import type { Rotation } from '../src/plan/rotation.ts';
 import type { Change, ClusterLook, Expected, Loaded, SealingKey } from '../src/plan/watch.ts';
 import type { ChunkCounts } from '../src/plan/counts.ts';
 import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
+import type { ScheduleWindow } from '../src/plan/schedule.ts';
 import type { WaivedValue, Waiver } from '../src/plan/waivers.ts';
 import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
 
@@ -144,6 +145,8 @@ export interface RewriteChunkInput extends GuardedInput {
   resource: Resource;
   range: KeyRange;
   limits: ChunkLimits;
+  /** When it may write; absent: at any time. */
+  schedule?: ScheduleWindow[];
   /** Values that are left as they are; absent where there are none. */
   waived?: WaivedValue[];
 }
@@ -258,6 +261,7 @@ export interface ShardInput extends GuardedInput {
   resource: Resource;
   range: KeyRange;
   limits: ChunkLimits;
+  schedule?: ScheduleWindow[];
   /** The shard's number in its parent's list, for its reports. */
   index: number;
   /** Objects between two reports to the parent. */
@@ -281,6 +285,8 @@ export interface ShardReport {
   index: number;
   counts: ChunkCounts;
   stalled?: string;
+  /** Why it isn't at full speed. */
+  slowed?: string;
 }
 
 /** How far a walk over all objects got; what one run of it hands to the next. */
@@ -339,6 +345,7 @@ export interface ShardState extends PlannedShard {
   done: boolean;
   counts: ChunkCounts;
   stalled?: string;
+  slowed?: string;
 }
 
 export interface TimelineEntry {
@@ -395,6 +402,8 @@ export interface MigrationState {
   writerSince?: number;
   /** Until when it soaks; 0 before that has begun. */
   soakUntil: number;
+  /** Objects per second that a person asked for instead of the spec's; 0: no limit. */
+  objectsPerSecond?: number;
   /** What the step under way waits for. */
   waiting?: { for: string; since: number };
   /** Since when the step under way has failed, again and again. */

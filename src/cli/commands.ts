@@ -40,7 +40,7 @@ export const commandGroups: readonly CommandGroup[] = [
       { names: ['start'], load: async () => [(await import('./commands/start.ts')).startCommand()] },
       { names: ['status'], load: async () => [(await import('./commands/status.ts')).statusCommand()] },
       {
-        names: ['pause', 'resume', 'rollback', 'forward', 'approve', 'waive'],
+        names: ['pause', 'resume', 'rollback', 'forward', 'approve', 'waive', 'rate'],
         load: async () => (await import('./commands/messages.ts')).messageCommands(),
       },
       { names: ['census'], load: async () => [(await import('./commands/census.ts')).censusCommand()] },

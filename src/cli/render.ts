@@ -30,6 +30,7 @@ export function renderLook(view: Look, now: number): string {
       ...progress.apiServers.map((server) => [server.name, server.file, runs(server)]),
     ]),
     ...list('stalled', progress.shards.stalled),
+    ...list('slower', progress.throttle?.slowed ?? []),
     ...list('trouble', view.troubles),
     ...failedChecks(progress),
     ...refused(progress.refusals),
@@ -71,10 +72,12 @@ function rewriting(progress: Progress): string[] {
   if (rewrite.of === 0) return [];
   const eta = etaSeconds === undefined ? '' : `, about ${duration(etaSeconds * 1000)} left`;
   const rate = progress.rate > 0 ? `, ${Math.round(progress.rate)}/s${eta}` : '';
+  const limit = progress.throttle?.objectsPerSecond ?? 0;
+  const most = limit > 0 ? ` (${limit}/s at most)` : '';
   const walked = shards.total > 0 ? `, ${shards.done} of ${shards.total} shards done` : '';
   return [
     '',
-    `pass ${progress.pass}   ${rewrite.done.toLocaleString('en')} of ${rewrite.of.toLocaleString('en')} objects${rate}${walked}`,
+    `pass ${progress.pass}   ${rewrite.done.toLocaleString('en')} of ${rewrite.of.toLocaleString('en')} objects${rate}${most}${walked}`,
     `         ${rewrite.rewritten} rewritten, ${rewrite.current} current already, ${rewrite.gone} gone, ${rewrite.refused} refused`,
   ];
 }

@@ -1,6 +1,8 @@
 import { KeyferryError } from '../errors.ts';
+import type { ServerLoad } from '../plan/gauges.ts';
 import type { Loaded } from '../plan/watch.ts';
 import type { ApiServer } from './api-server.ts';
+import { histogramOf, sumOf } from './prometheus.ts';
 
 /** What an API server says of the EncryptionConfiguration it runs. */
 export interface LoadedConfiguration {
@@ -16,6 +18,7 @@ export interface LoadedConfiguration {
   loaded: Loaded;
   /** The key id that each kms provider's plugin last told it, `sha256:…` of it, by the provider's name. */
   keyIdHashes: Record<string, string>;
+  load: ServerLoad;
 }
 
 export type Convergence =
@@ -70,6 +73,25 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
     reloadsItself,
     failedReloads: Number(FAILED_RELOADS.exec(metrics.text)?.[1] ?? 0),
     keyIdHashes: keyIdHashesIn(metrics.text),
+    load: loadIn(server.name, metrics.text),
+  };
+}
+
+/** Metrics that a server doesn't have count as 0: most come with the first time that there is something to tell. */
+function loadIn(name: string, metrics: string): ServerLoad {
+  const total = (metric: string): number => sumOf(metrics, metric) ?? 0;
+  return {
+    name,
+    startedAt: total('process_start_time_seconds'),
+    residentBytes: total('process_resident_memory_bytes'),
+    queued: total('apiserver_flowcontrol_current_inqueue_requests'),
+    rejected: total('apiserver_flowcontrol_rejected_requests_total'),
+    terminatedWatchers: total('apiserver_terminated_watchers_total'),
+    keyCalls: histogramOf(
+      metrics,
+      'apiserver_envelope_encryption_kms_operations_latency_seconds',
+      'grpc_status_code="OK"',
+    ),
   };
 }
 

@@ -1,14 +1,14 @@
 import { readFileSync } from 'node:fs';
 import { Agent } from 'undici';
+import type { MemberLoad } from '../plan/gauges.ts';
 import type { EtcdSpec } from '../spec/migration.ts';
 import { provenSkew } from './clock.ts';
+import { histogramOf, sumOf } from './prometheus.ts';
 
 const TIMEOUT_MS = 5_000;
-const QUOTA = /^etcd_server_quota_backend_bytes ([0-9.e+]+)$/m;
 
 /** What an etcd member tells by its metrics alone. */
-export interface EtcdMetrics {
-  endpoint: string;
+export interface EtcdMetrics extends Pick<MemberLoad, 'endpoint' | 'leaderChanges' | 'fsync' | 'commit'> {
   /** Bytes that its database may have. */
   quotaBytes?: number;
   /** Milliseconds that its clock is ahead of this machine's; below zero where it is behind. */
@@ -48,11 +48,14 @@ async function metricsOf(endpoint: string, dispatcher: Agent): Promise<EtcdMetri
     });
     const aheadMs = provenSkew(response.headers['date'], sentAt, Date.now());
     const text = await response.body.text();
-    const quota = QUOTA.exec(text)?.[1];
+    const quotaBytes = sumOf(text, 'etcd_server_quota_backend_bytes');
     return {
       endpoint,
-      ...(quota === undefined ? {} : { quotaBytes: Number(quota) }),
+      ...(quotaBytes === undefined ? {} : { quotaBytes }),
       ...(aheadMs === undefined ? {} : { aheadMs }),
+      leaderChanges: sumOf(text, 'etcd_server_leader_changes_seen_total'),
+      fsync: histogramOf(text, 'etcd_disk_wal_fsync_duration_seconds'),
+      commit: histogramOf(text, 'etcd_disk_backend_commit_duration_seconds'),
     };
   } catch {
     // Whether it answers at all is another check's question.

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto';
 import { KeyferryError } from '../errors.ts';
+import type { ServerLoad } from '../plan/gauges.ts';
 import type { ClusterLook, ServerLook } from '../plan/watch.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Cluster } from './cluster.ts';
@@ -31,7 +32,21 @@ interface IdentityLease {
  * @throws KeyferryError `UnavailableLeases`, retryable, when no API server shows the Leases; `RefusedMetrics`
  */
 export async function lookAtServers(cluster: Cluster, known: readonly string[] = []): Promise<ClusterLook> {
-  const servers = await Promise.all(cluster.apiServers.map((server) => lookAt(server)));
+  return (await lookClosely(cluster, known)).look;
+}
+
+/** A look at all API servers, and how those that answered fare; it was begun at `at`. */
+export interface CloseLook {
+  look: ClusterLook;
+  loads: readonly ServerLoad[];
+  /** Milliseconds since the epoch. */
+  at: number;
+}
+
+async function lookClosely(cluster: Cluster, known: readonly string[]): Promise<CloseLook> {
+  const at = Date.now();
+  const seen = await Promise.all(cluster.apiServers.map((server) => lookAt(server)));
+  const servers = seen.map(({ server }) => server);
   const listed = new Set([...known, ...servers.map(({ identity }) => identity)]);
   const now = Date.now();
   const strangers = (await identityLeases(cluster)).filter(
@@ -39,19 +54,25 @@ export async function lookAtServers(cluster: Cluster, known: readonly string[] =
   );
   const named = strangers.map(({ name, hostname }) => `${hostname} (Lease ${name})`).sort();
   const more = named.length - MAX_STRANGERS;
+  const strange = more > 0 ? [...named.slice(0, MAX_STRANGERS), `${more} more`] : named;
   return {
-    servers,
-    strangers: more > 0 ? [...named.slice(0, MAX_STRANGERS), `${more} more`] : named,
+    look: { servers, strangers: strange },
+    loads: seen.flatMap(({ load }) => load ?? []),
+    at,
   };
 }
 
-async function lookAt(server: ApiServer): Promise<ServerLook> {
+async function lookAt(server: ApiServer): Promise<{ server: ServerLook; load?: ServerLoad }> {
+  const { name } = server;
   try {
-    const { hash, loaded, keyIdHashes } = await loadedConfiguration(server);
-    return { name: server.name, ...loaded, keyIdHashes, ...(hash === undefined ? {} : { hash }) };
+    const { hash, loaded, keyIdHashes, load } = await loadedConfiguration(server);
+    return {
+      server: { name, ...loaded, keyIdHashes, ...(hash === undefined ? {} : { hash }) },
+      load,
+    };
   } catch (error) {
     if (!(error instanceof KeyferryError) || !error.retryable) throw error;
-    return { name: server.name, silent: error.message };
+    return { server: { name, silent: error.message } };
   }
 }
 
@@ -92,17 +113,17 @@ function identityOf(lease: IdentityLease): string {
   return `sha256:${createHash('sha256').update(lease.name).digest('hex')}`;
 }
 
-const looks = new WeakMap<Cluster, { at: number; look: Promise<ClusterLook> }>();
+const looks = new WeakMap<Cluster, { at: number; look: Promise<CloseLook> }>();
 
 /** A look that is younger than so many milliseconds; whoever works on the cluster in this process shares it. */
 export async function recentLook(
   cluster: Cluster,
   known: readonly string[],
   maxAgeMs: number,
-): Promise<ClusterLook> {
+): Promise<CloseLook> {
   const last = looks.get(cluster);
   if (last !== undefined && Date.now() - last.at < maxAgeMs) return await last.look;
-  const look = lookAtServers(cluster, known);
+  const look = lookClosely(cluster, known);
   const entry = { at: Date.now(), look };
   looks.set(cluster, entry);
   look.catch(() => {

@@ -11,7 +11,7 @@ import { initial } from './state.ts';
 import type { Observed } from './transition.ts';
 import { MAX_WAIVERS, type Refusing } from './waivers.ts';
 
-const KINDS: readonly MessageKind[] = ['pause', 'resume', 'approve', 'rollback', 'waive'];
+const KINDS: readonly MessageKind[] = ['pause', 'resume', 'approve', 'rollback', 'waive', 'rate'];
 const jo = { actor: 'jo', reason: '' };
 const NOTHING: Refusing = { listed: new Set(), waived: new Set() };
 
@@ -38,6 +38,8 @@ describe('what comes with a message', () => {
     ['an empty object', 'resume', {}],
     ['actor and reason', 'pause', { actor: 'jo', reason: 'lunch' }],
     ['a gate to approve', 'approve', { gate: 'cutover' }],
+    ['a rate', 'rate', { objectsPerSecond: 200 }],
+    ['a rate without a limit', 'rate', { objectsPerSecond: 0, reason: 'the night is quiet' }],
     ['an object to waive, with a reason', 'waive', { object: 'secrets/a/b', reason: 'lost in May' }],
   ])('%s is taken', (_, kind, raw) => expect(parseMessage(kind, raw).ok).toBe(true));
 
@@ -52,6 +54,11 @@ describe('what comes with a message', () => {
     ['a waiver of nothing', 'waive', { reason: 'lost' }, 'needs an object'],
     ['a waiver without a reason', 'waive', { object: 'secrets/a/b' }, 'needs a reason'],
     ['a waiver with a blank reason', 'waive', { object: 'secrets/a/b', reason: ' ' }, 'needs a reason'],
+    ['a rate of nothing', 'rate', {}, 'needs objects per second'],
+    ['a rate in words', 'rate', { objectsPerSecond: '200' }, 'needs objects per second'],
+    ['a rate below zero', 'rate', { objectsPerSecond: -1 }, 'needs objects per second'],
+    ['a rate that is no whole number', 'rate', { objectsPerSecond: 0.5 }, 'needs objects per second'],
+    ['a rate where there is none to set', 'pause', { objectsPerSecond: 2 }, 'no field "objectsPerSecond"'],
     ['an object where there is none to waive', 'resume', { object: 'secrets/a/b' }, 'no field "object"'],
   ])('%s is refused', (_, kind, raw, words) => expect(why(parseMessage(kind, raw))).toContain(words));
 });

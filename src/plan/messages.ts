@@ -1,7 +1,7 @@
 import { decide, unheld, type Gate, type Observed } from './transition.ts';
 import { everyServerReadsBoth, MAX_WAIVERS, type Refusing } from './waivers.ts';
 
-export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback' | 'forward' | 'waive';
+export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback' | 'forward' | 'waive' | 'rate';
 
 /** What a person asked for. `actor` is whom the message names; a signal's is never verified. */
 export interface Message {
@@ -10,11 +10,15 @@ export interface Message {
   gate?: Gate;
   /** What is waived: `secrets/ns/name`. */
   object?: string;
+  /** Of a rate; 0: no limit. */
+  objectsPerSecond?: number;
 }
 
 export type Verdict<T> = { ok: true; value: T } | { ok: false; why: string };
 
 const MAX_TEXT = 500;
+/** Far above what any control plane takes. */
+const MAX_RATE = 1_000_000;
 
 /**
  * Reads what came with a message. Total: whatever was sent, it answers and never throws.
@@ -35,6 +39,7 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
     if (!['actor', 'reason', ownField[kind]].includes(field)) {
       return { ok: false, why: `${kind} has no field "${field.slice(0, 50)}"` };
     }
+    if (field === 'objectsPerSecond') continue;
     if (typeof value !== 'string' || value.length > MAX_TEXT) {
       return { ok: false, why: `"${field}" must be text of ${MAX_TEXT} characters at most` };
     }
@@ -49,6 +54,16 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
       return { ok: false, why: 'waive needs a reason: it goes into the evidence' };
     return { ok: true, value: { ...message, object } };
   }
+  if (kind === 'rate') {
+    const { objectsPerSecond } = fields;
+    if (!isRate(objectsPerSecond)) {
+      return {
+        ok: false,
+        why: `rate needs objects per second, a whole number from 0 (no limit) to ${MAX_RATE}: {"objectsPerSecond": 200}`,
+      };
+    }
+    return { ok: true, value: { ...message, objectsPerSecond } };
+  }
   if (kind !== 'approve') return { ok: true, value: message };
   const { gate } = fields;
   if (gate !== 'cutover' && gate !== 'cleanup') {
@@ -58,7 +73,15 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
 }
 
 /** What a message of a kind may hold beside its actor and reason. */
-const ownField: Readonly<Partial<Record<MessageKind, string>>> = { approve: 'gate', waive: 'object' };
+const ownField: Readonly<Partial<Record<MessageKind, string>>> = {
+  approve: 'gate',
+  waive: 'object',
+  rate: 'objectsPerSecond',
+};
+
+function isRate(given: unknown): given is number {
+  return typeof given === 'number' && Number.isInteger(given) && given >= 0 && given <= MAX_RATE;
+}
 
 /** Whether a migration can do now what a message asks for, or why not. */
 export function admit(
@@ -85,6 +108,8 @@ export function admit(
     case 'forward':
       if (seen.goal === 'target') return no('it is going forward already');
       if (step.kind === 'cleanup') return no('it is rolled back, but for cleaning up');
+      return yes;
+    case 'rate':
       return yes;
     case 'waive':
       return admitWaiver(message.object ?? '', seen, refusing);

@@ -28,6 +28,7 @@ function server(name: string, change: Partial<ServerFindings> = {}, loaded: obje
         failedReloads: 0,
         keyIdHashes: {},
         loaded: { startedAt: 1, reloads: 0 },
+        load: { name, startedAt: 1, residentBytes: 0, queued: 0, rejected: 0, terminatedWatchers: 0 },
         ...loaded,
       },
     },

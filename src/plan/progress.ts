@@ -33,6 +33,13 @@ export interface Progress {
   etaSeconds?: number;
   apiServers: readonly ServerView[];
   shards: { total: number; done: number; stalled: string[] };
+  /** How fast it may go; absent from a worker of a version before. */
+  throttle?: {
+    /** What is asked for at most; 0: no limit. */
+    objectsPerSecond: number;
+    /** Why it goes on slower than that; what makes it pause is under `shards.stalled`. */
+    slowed: string[];
+  };
   /** Objects that can't be rewritten, each with why and the way out. */
   refusals: Refusal[];
   /** Objects that were given up; without a proof until the API servers were asked. */

@@ -41,6 +41,8 @@ async function rewritten(...answers: ApiResponse[]) {
     {
       signal: new AbortController().signal,
       guard: () => Promise.resolve(),
+      pace: { batch: (most) => most, next: () => Promise.resolve(undefined) },
+      met: () => undefined,
       onProgress: () => undefined,
       waived: new Map(),
     },

@@ -58,14 +58,19 @@ export class ApiServerEngine implements RewriteEngine {
         keysOnly: true,
       });
       // A batch is done as a whole before the cursor moves: what lies before the cursor is never in doubt.
-      for (let at = 0; at < page.entries.length && !ended(); at += limits.concurrency) {
-        const batch = page.entries.slice(at, at + limits.concurrency);
+      const size = options.pace.batch(limits.concurrency);
+      for (let at = 0; at < page.entries.length && !ended(); at += size) {
+        const batch = page.entries.slice(at, at + size);
+        await allowed();
+        stalled = await options.pace.next(batch.length);
+        if (stalled !== undefined) break;
+        // It may have rested for long.
         await allowed();
         const results = await Promise.allSettled(
           batch.map(async (entry) =>
             options.waived.get(entry.key) === entry.modRevision
               ? { kind: 'waived' as const }
-              : await this.#rewrite(resource, entry, options.signal),
+              : await this.#rewrite(resource, entry, options),
           ),
         );
         const failed = results.find((result) => result.status === 'rejected');
@@ -77,7 +82,6 @@ export class ApiServerEngine implements RewriteEngine {
           if (result.status === 'fulfilled') count(result.value, counts, refusals);
         cursor = after(batch.at(-1)?.key ?? cursor);
         options.onProgress(cursor, counts, refusals);
-        await pace(begun, counts.examined, limits.objectsPerSecond, options.signal);
       }
       if (stalled === undefined && !page.more && cursorIsPast(cursor, page.entries)) cursor = undefined;
     }
@@ -86,7 +90,7 @@ export class ApiServerEngine implements RewriteEngine {
     return { cursor, counts, refusals, revision, ...(stalled === undefined ? {} : { stalled }) };
   }
 
-  async #rewrite(resource: Resource, entry: EtcdEntry, signal: AbortSignal): Promise<ObjectResult> {
+  async #rewrite(resource: Resource, entry: EtcdEntry, { signal, met }: ChunkOptions): Promise<ObjectResult> {
     const object = objectOf(resource, entry.key);
     const refused = (status: number, explanation: Explanation): ObjectResult => ({
       kind: 'refused',
@@ -97,8 +101,11 @@ export class ApiServerEngine implements RewriteEngine {
     const refusing = new Set<ApiServer>();
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
       const server = this.#pick(refusing);
+      const sentAt = Date.now();
       try {
-        const outcome = outcomeOf(await server.request(noOpPatch(objectPath(resource, object))));
+        const response = await server.request(noOpPatch(objectPath(resource, object)));
+        met(sentAt, response.status === 429 || response.status === 503);
+        const outcome = outcomeOf(response);
         switch (outcome.kind) {
           case 'done':
             return { kind: outcome.resourceVersion === String(entry.modRevision) ? 'current' : 'rewritten' };
@@ -193,14 +200,6 @@ function reasonToStall(error: unknown, signal: AbortSignal): string {
   if (signal.aborted) return 'asked to stop';
   if (error instanceof KeyferryError && error.retryable) return error.message;
   throw error;
-}
-
-/** Waits until so many objects were due at the rate asked for. */
-async function pace(begun: number, examined: number, perSecond: number, signal: AbortSignal): Promise<void> {
-  if (perSecond === 0) return;
-  const due = begun + (examined / perSecond) * 1000;
-  const wait = due - Date.now();
-  if (wait > 0) await sleep(wait, undefined, { signal }).catch(() => undefined);
 }
 
 function jittered(ms: number): number {

@@ -1,6 +1,7 @@
 import type { ChunkCounts } from '../plan/counts.ts';
 import type { Explanation } from '../cluster/refusal.ts';
 import type { Resource } from '../cluster/resources.ts';
+import type { Verdict } from '../plan/governor.ts';
 
 /** A stretch of one resource's keys: `start` inclusive, `end` exclusive, in etcd's order. */
 export interface KeyRange {
@@ -39,6 +40,22 @@ export interface ChunkResult {
   revision: number;
   /** Why the chunk stopped early, where it did. */
   stalled?: string;
+  /** What slowed the chunk down, where anything did; an engine doesn't tell, for it only keeps to its pace. */
+  slowed?: Slowed;
+}
+
+/** Why rewriting isn't at full speed: the words may change by a figure while the gauge stays. */
+export interface Slowed {
+  gauge: NonNullable<Verdict['gauge']>;
+  reason: string;
+}
+
+/** What a chunk keeps to. */
+export interface ChunkPace {
+  /** How many objects a batch may hold, of as many as it could. */
+  batch(most: number): number;
+  /** Waits until a batch of so many objects may begin; answers with why nothing may be written now, where that is so. */
+  next(objects: number): Promise<string | undefined>;
 }
 
 export interface ChunkOptions {
@@ -47,6 +64,10 @@ export interface ChunkOptions {
   guard: () => Promise<void>;
   /** Called whenever everything before the cursor is done. */
   onProgress: (cursor: string, counts: ChunkCounts, refusals: readonly Refusal[]) => void;
+  /** Asked before each batch, once `guard` has let it pass. */
+  pace: ChunkPace;
+  /** Told of each request that was answered: when it was sent (milliseconds since the epoch), and whether it was refused for lack of room. */
+  met: (sentAt: number, refused: boolean) => void;
   /** Values that are left as they are: by their key, the revision that wrote them. */
   waived: ReadonlyMap<string, number>;
 }

@@ -99,6 +99,24 @@ describe('an invalid Migration is told where it is wrong, and what to write', ()
       "16 spec.target.kms.name: must not contain ':' (a KMS v2 name can't)",
     ],
     [
+      'a time zone that does not exist',
+      with_(
+        'resources:',
+        'pace: { schedule: [{ from: "22:00", to: "06:00", timeZone: Europe/Berlyn }] }\n  resources:',
+      ),
+      '14 spec.pace.schedule[0].timeZone: must be a name of the IANA time zone database, such as Europe/Berlin, or UTC',
+    ],
+    [
+      'a time of day that YAML takes for a number',
+      with_('resources:', 'pace: { schedule: [{ from: 22, to: "06:00" }] }\n  resources:'),
+      '14 spec.pace.schedule[0].from: Invalid input: expected string, received number',
+    ],
+    [
+      'a schedule that ends when it begins',
+      with_('resources:', 'pace: { schedule: [{ from: "22:00", to: "22:00" }] }\n  resources:'),
+      '14 spec.pace.schedule[0]: must not end when it begins; leave the schedule out to rewrite at any time',
+    ],
+    [
       'a value that is none of those allowed',
       with_('resources:', 'gates: { cutover: Yes }\n  resources:'),
       '14 spec.gates.cutover: Invalid option: expected one of "Manual"|"Auto" use Manual or Auto',

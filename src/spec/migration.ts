@@ -114,6 +114,33 @@ function oneOf<T extends z.ZodRawShape>(shape: T, what: string) {
   });
 }
 
+const timeOfDay = z
+  .string()
+  .regex(/^([01][0-9]|2[0-3]):[0-5][0-9]$/, 'must be a time of day between "00:00" and "23:59", in quotes');
+
+const scheduleWindow = z
+  .strictObject({
+    from: timeOfDay,
+    to: timeOfDay.describe('Before `from`, it is a time of the next day.'),
+    timeZone: z
+      .string()
+      .refine(isTimeZone, 'must be a name of the IANA time zone database, such as Europe/Berlin, or UTC')
+      .default('UTC'),
+  })
+  .refine(
+    ({ from, to }) => from !== to,
+    'must not end when it begins; leave the schedule out to rewrite at any time',
+  );
+
+function isTimeZone(name: string): boolean {
+  try {
+    new Intl.DateTimeFormat('en', { timeZone: name });
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 const source = oneOf(
   {
     identity: z.strictObject({}).optional(),
@@ -177,6 +204,14 @@ export const migrationSchema = z.strictObject({
           .default(16)
           .describe('Requests under way at once, over all shards.'),
         shards: z.int().min(1).max(128).default(8).describe('Shards walked at once.'),
+        schedule: z
+          .array(scheduleWindow)
+          .min(1)
+          .max(20)
+          .optional()
+          .describe(
+            'When objects may be rewritten, each day; outside of it rewriting pauses. Absent: at any time.',
+          ),
       })
       .prefault({}),
     gates: z

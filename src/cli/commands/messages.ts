@@ -11,6 +11,7 @@ import {
   approveUpdate,
   forwardUpdate,
   pauseUpdate,
+  rateUpdate,
   resumeUpdate,
   rollbackUpdate,
   waiveUpdate,
@@ -30,7 +31,7 @@ const ANSWER_MS = 60_000;
 /** After which the person who waits is told so. */
 const PATIENCE_MS = 8_000;
 
-/** `pause`, `resume`, `approve`, `rollback`, `forward` and `waive`: each an update, acknowledged or refused with its reason. */
+/** `pause`, `resume`, `approve`, `rollback`, `forward`, `waive` and `rate`: each an update, acknowledged or refused with its reason. */
 export function messageCommands(): Command[] {
   return [
     command('pause', 'stop writing: it reads "paused" once every writer has answered', pauseUpdate),
@@ -39,6 +40,7 @@ export function messageCommands(): Command[] {
     command('forward', 'turn a rollback round: go on towards the target', forwardUpdate),
     approve(),
     waive(),
+    rate(),
   ];
 }
 
@@ -79,6 +81,21 @@ function waive(): Command {
   ).action(
     async (object: string, id: string | undefined, options: Options) =>
       await send(id, waiveUpdate, { object }, options),
+  );
+}
+
+function rate(): Command {
+  return withMessageOptions(
+    new Command('rate')
+      .description(
+        'how many objects may be rewritten in a second at most, from now on; what the cluster does not bear stays slower all the same',
+      )
+      .argument('<objects-per-second>', '0: no limit of its own')
+      .argument('[migration]', 'workflow id; not needed where there is only one'),
+  ).action(
+    async (objectsPerSecond: string, id: string | undefined, options: Options) =>
+      // What isn't a number is refused by the migration, with what it takes.
+      await send(id, rateUpdate, { objectsPerSecond: Number(objectsPerSecond.trim() || NaN) }, options),
   );
 }
 

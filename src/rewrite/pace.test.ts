@@ -1,0 +1,55 @@
+import { describe, expect, it } from '@jest/globals';
+import { FREE, type Verdict } from '../plan/governor.ts';
+import { Pace } from './pace.ts';
+
+const PAUSED: Verdict = { level: 'pause', factor: 0.1, gauge: 'watchers', reason: 'watchers fall behind' };
+const SLOW: Verdict = { level: 'slow', factor: 0.5, gauge: 'queues', reason: 'queues are long' };
+
+/** A pace whose verdicts come one after another; the last one stays. */
+function pace(objectsPerSecond: number, ...verdicts: Verdict[]): Pace {
+  let asked = 0;
+  const verdict = (): Promise<Verdict> =>
+    Promise.resolve(verdicts[Math.min(asked++, verdicts.length - 1)] ?? FREE);
+  return new Pace(objectsPerSecond, verdict, new AbortController().signal);
+}
+
+describe('the pace of a chunk', () => {
+  it('lets a batch begin at once where nothing limits it', async () => {
+    const free = pace(0, FREE);
+    expect(await free.next(16)).toBeUndefined();
+    expect(free.slowed).toBeUndefined();
+  });
+
+  it('tells what slowed it down', async () => {
+    const slow = pace(0, SLOW);
+    expect(await slow.next(16)).toBeUndefined();
+    expect(slow.slowed).toEqual({ gauge: 'queues', reason: 'queues are long' });
+  });
+
+  it('lets nothing begin while the governor pauses, and says why', async () => {
+    const paused = pace(0, PAUSED);
+    expect(await paused.next(16)).toBe('watchers fall behind');
+    expect(paused.slowed).toBeUndefined();
+  });
+
+  it('asks again after a rest, for what was borne before it may not be any more', async () => {
+    expect(await pace(1_000, FREE, PAUSED).next(20)).toBe('watchers fall behind');
+  });
+
+  it('makes the first batch wait too, so that chunk after chunk keeps to the rate', async () => {
+    const stop = new AbortController();
+    const perHour = new Pace(1 / 3_600, () => Promise.resolve(FREE), stop.signal);
+    let begun = false;
+    const next = perHour.next(1).then(() => (begun = true));
+    expect(await pace(0, FREE).next(1)).toBeUndefined();
+    expect(begun).toBe(false);
+    stop.abort();
+    await next;
+  });
+
+  it('cuts batches to a second of the rate', () => {
+    expect([pace(0).batch(16), pace(4).batch(16), pace(0.5).batch(16), pace(100).batch(16)]).toEqual([
+      16, 4, 1, 16,
+    ]);
+  });
+});

@@ -1,0 +1,147 @@
+import type { Cluster } from '../cluster/cluster.ts';
+import { etcdMetrics, type EtcdMetrics } from '../cluster/etcd-metrics.ts';
+import type { EtcdStatus } from '../cluster/etcd.ts';
+import { recentLook, type CloseLook } from '../cluster/identity.ts';
+import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from '../plan/gauges.ts';
+import { FREE, govern, STEP_MS, type Verdict } from '../plan/governor.ts';
+import type { ScheduleWindow } from '../plan/schedule.ts';
+import { RecentRequests } from './met.ts';
+import { Renewed } from './renewed.ts';
+
+/** A verdict stands for so long; whoever works on the cluster in this process shares it. */
+const VERDICT_MS = 1_000;
+/** A look at all API servers, or at etcd's metrics, moves megabytes. */
+export const LOOK_MS = 5_000;
+/** What lies further back isn't compared with: a migration may have stood still in between. */
+const PAST_MS = 60_000;
+
+interface Seen<T> {
+  at: number;
+  loads: readonly T[];
+}
+
+/** What one process knows of how a cluster bears its rewriting, and how fast it may go on. */
+export class Throttle {
+  readonly #cluster: Cluster;
+  readonly #requests = new RecentRequests();
+  readonly #status: Renewed<EtcdStatus>;
+  readonly #metrics: Renewed<EtcdMetrics[]>;
+  readonly #servers = new Past<ServerLoad>(({ name, startedAt }) => `${name} ${startedAt}`);
+  readonly #members = new Past<MemberLoad>(({ endpoint }) => endpoint);
+  #verdict: { at: number; verdict: Promise<Verdict> } | undefined;
+  #last = { at: -Infinity, verdict: FREE };
+
+  constructor(cluster: Cluster) {
+    this.#cluster = cluster;
+    this.#status = new Renewed(() => cluster.etcd.status());
+    this.#metrics = new Renewed(() => etcdMetrics(cluster.spec.etcd));
+  }
+
+  /** Tells how a request fared that was sent at a time: how long it took, and whether it was refused for lack of room. */
+  readonly met = (sentAt: number, refused: boolean): void => {
+    const now = Date.now();
+    this.#requests.add(now, now - sentAt, refused);
+  };
+
+  /**
+   * How fast rewriting may go on now. What doesn't answer isn't waited for, the first time aside: the engine meets it too.
+   *
+   * @param known - identities of listed API servers from when they last answered
+   */
+  async verdict(known: readonly string[], schedule?: readonly ScheduleWindow[]): Promise<Verdict> {
+    const now = Date.now();
+    if (this.#verdict === undefined || now - this.#verdict.at >= VERDICT_MS) {
+      this.#verdict = { at: now, verdict: this.#judge(known, schedule) };
+    }
+    return await this.#verdict.verdict;
+  }
+
+  async #judge(known: readonly string[], schedule: readonly ScheduleWindow[] | undefined): Promise<Verdict> {
+    const [look, status, metrics] = await Promise.all([
+      // Whoever writes looks too, and tells what it can't.
+      recentLook(this.#cluster, known, LOOK_MS).catch(() => undefined),
+      this.#status.value(VERDICT_MS),
+      this.#metrics.value(LOOK_MS),
+    ]);
+    const at = Date.now();
+    const sight: Sight = {
+      servers: look === undefined ? [] : this.#servers.compared(seenServers(look)),
+      members: status === undefined ? [] : this.#members.compared(seenMembers(status, metrics)),
+      alarms: status?.value.alarms ?? [],
+      requests: this.#requests.summary(at),
+      schedule,
+      at,
+    };
+    // The first verdict counts as a whole step.
+    const sinceMs = Math.min(STEP_MS, at - this.#last.at);
+    const verdict = govern(readingsOf(sight), this.#last.verdict.factor, sinceMs);
+    this.#last = { at, verdict };
+    return verdict;
+  }
+}
+
+const throttles = new WeakMap<Cluster, Throttle>();
+
+/** The throttle of a cluster: this process has one. */
+export function throttleOf(cluster: Cluster): Throttle {
+  const known = throttles.get(cluster);
+  if (known !== undefined) return known;
+  const throttle = new Throttle(cluster);
+  throttles.set(cluster, throttle);
+  return throttle;
+}
+
+function seenServers({ at, loads }: CloseLook): Seen<ServerLoad> {
+  return { at, loads };
+}
+
+/** Sizes are asked for every second, the rest with etcd's metrics: what is counted is compared at that distance. */
+function seenMembers(
+  status: { value: EtcdStatus },
+  metrics: { value: EtcdMetrics[]; at: number } | undefined,
+): Seen<MemberLoad> {
+  return {
+    at: metrics?.at ?? 0,
+    loads: status.value.members.flatMap((member) => {
+      if ('silent' in member) return [];
+      const told = metrics?.value.find(({ endpoint }) => endpoint === member.endpoint);
+      return [
+        {
+          endpoint: member.endpoint,
+          dbSize: member.dbSize,
+          dbInUse: member.dbInUse,
+          // 0 is how a member is told to take what is usual, which differs by version.
+          quotaBytes: told?.quotaBytes === 0 ? undefined : told?.quotaBytes,
+          leaderChanges: told?.leaderChanges,
+          fsync: told?.fsync,
+          commit: told?.commit,
+        },
+      ];
+    }),
+  };
+}
+
+/** Keeps of each the look before the newest, and the first one. */
+class Past<T> {
+  readonly #nameOf: (load: T) => string;
+  readonly #first = new Map<string, T>();
+  #newest: Seen<T> | undefined;
+  #before: Seen<T> | undefined;
+
+  constructor(nameOf: (load: T) => string) {
+    this.#nameOf = nameOf;
+  }
+
+  compared(seen: Seen<T>): { now: T; before: T | undefined; first: T | undefined }[] {
+    if (seen.at !== this.#newest?.at) this.#before = this.#newest;
+    this.#newest = seen;
+    const near = this.#before !== undefined && seen.at - this.#before.at <= PAST_MS;
+    return seen.loads.map((now) => {
+      const name = this.#nameOf(now);
+      const first = this.#first.get(name) ?? now;
+      this.#first.set(name, first);
+      const before = near ? this.#before?.loads.find((one) => this.#nameOf(one) === name) : undefined;
+      return { now, before, first };
+    });
+  }
+}
