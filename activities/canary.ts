@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { cancellationSignal } from '@temporalio/activity';
 import {
   canary,
@@ -12,6 +11,7 @@ import {
 } from '../src/cluster/canary.ts';
 import type { Cluster } from '../src/cluster/cluster.ts';
 import type { ApiServer } from '../src/cluster/api-server.ts';
+import { hashOfKeyId } from '../src/cluster/key-id-hash.ts';
 import { KeyferryError } from '../src/errors.ts';
 import { compileNames, parseHeader, type CompiledNames } from '../src/envelope/header.ts';
 import { isOutside } from '../src/envelope/staleness.ts';
@@ -84,11 +84,6 @@ async function landing(
     return { why: `a canary written through ${server.name} landed under ${textOf(header)}` };
   }
   return { keyId: header.provider === 'kms' && header.version === 'v2' ? header.keyId : undefined };
-}
-
-/** As API servers show key ids in their metrics. */
-function hashOfKeyId(keyId: string): string {
-  return `sha256:${createHash('sha256').update(keyId).digest('hex')}`;
 }
 
 function textOf(header: EnvelopeHeader): string {

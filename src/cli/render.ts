@@ -106,7 +106,10 @@ export function unreadable(failures: readonly ReadFailure[]): string[] {
 export function refused(all: readonly Refusal[]): string[] {
   return list(
     'refused',
-    all.flatMap((one) => [`${objectId(one)}: ${one.status} ${one.reason}`, wayOut(one)]),
+    all.flatMap((one) => {
+      const status = one.status === undefined ? '' : `${one.status} `;
+      return [`${objectId(one)}: ${status}${one.reason}`, wayOut(one)];
+    }),
   );
 }
 

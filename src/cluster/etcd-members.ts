@@ -80,7 +80,7 @@ export class EtcdMembers {
    * Sends once; to another member only what was never sent.
    *
    * @throws KeyferryError `UnreachableEtcd`, retryable, also when it may have been done: the caller must be able to tell, or
-   * to do it twice
+   * to do it twice; `TooLargeForEtcd` for what is above the members' limit of a request
    */
   async write<T>(what: string, send: Ask<T>): Promise<T> {
     const why = new Map<string, string>();
@@ -92,6 +92,7 @@ export class EtcdMembers {
       } catch (error) {
         why.set(endpoint, messageOf(error));
         if (wasNeverSent(error)) continue;
+        if (isTooLarge(error)) throw tooLarge(what, error);
         if (isRecoverableError(asError(error))) this.#at = (at + 1) % this.#members.length;
         throw this.unanswered(what, why, error);
       }
@@ -167,6 +168,18 @@ function wasNeverSent(error: unknown): boolean {
   return /No connection established|Name resolution failed|Channel closed before call started/.test(
     messageOf(error),
   );
+}
+
+/** etcd's own words, and gRPC's for what is so large that etcd doesn't even look at it. */
+function isTooLarge(error: unknown): boolean {
+  return /request is too large|received message larger than max/.test(messageOf(error));
+}
+
+function tooLarge(what: string, cause: unknown): KeyferryError {
+  return new KeyferryError('TooLargeForEtcd', `etcd doesn't take so large a request (${what})`, {
+    remedy: "raise etcd's --max-request-bytes (1.5 MiB)",
+    cause,
+  });
 }
 
 function asError(error: unknown): Error {

@@ -120,7 +120,7 @@ export class EtcdClient {
 
   /**
    * @throws KeyferryError `UnreachableEtcd`, retryable, also when the transaction may have been done: the caller must be able
-   * to tell, or to do it twice
+   * to tell, or to do it twice; `TooLargeForEtcd`
    */
   async txn(request: ITxnRequest): Promise<ITxnResponse> {
     return await this.#members.write('write', ({ kv }, options) => kv.txn(request, options));

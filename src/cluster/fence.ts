@@ -1,4 +1,4 @@
-import type { ITxnRequest } from 'etcd3';
+import type { ITxnRequest, ITxnResponse } from 'etcd3';
 import { KeyferryError } from '../errors.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Cluster } from './cluster.ts';
@@ -94,12 +94,34 @@ export async function writeFenced(
   fence: Fence,
   request: Pick<ITxnRequest, 'success'>,
 ): Promise<void> {
-  const { succeeded } = await cluster.etcd.txn({
-    compare: [compareFence(cluster, fence)],
-    failure: [],
-    ...request,
+  await compareFenced(cluster, fence, { compare: [], failure: [], ...request });
+}
+
+/** Of a transaction's compares and operations, how many are the fence's own: etcd bounds each list. */
+export const FENCE_OPERATIONS = 1;
+
+/**
+ * Writes to etcd where compares hold, and the fence with them, in one transaction.
+ *
+ * @returns the answer to the caller's own operations; `succeeded` is false where one of the caller's compares lost
+ * @throws KeyferryError `Fenced` when a newer epoch is in force; what {@link EtcdClient.txn} throws
+ */
+export async function compareFenced(
+  cluster: Cluster,
+  fence: Fence,
+  { compare = [], success = [], failure = [] }: ITxnRequest,
+): Promise<Pick<ITxnResponse, 'succeeded' | 'responses'>> {
+  const { succeeded, responses } = await cluster.etcd.txn({
+    compare: [compareFence(cluster, fence), ...compare],
+    success,
+    // Of the moment in which the compares lost: whose fault it was.
+    failure: [{ request_range: { key: Buffer.from(fenceKey(cluster)) } }, ...failure],
   });
-  if (!succeeded) throw fenced(fence);
+  if (succeeded) return { succeeded, responses };
+  const [inForce, ...others] = responses;
+  const present = inForce?.response_range.kvs[0]?.value.toString();
+  if (present !== text(fence)) throw fenced(fence);
+  return { succeeded, responses: others };
 }
 
 async function takeLease(cluster: Cluster, holder: string): Promise<void> {

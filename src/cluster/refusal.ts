@@ -16,6 +16,7 @@ export interface Status {
   details?: { causes?: { reason?: string; field?: string }[] };
 }
 
+/** Of a value that nobody can read any more. */
 const LOST =
   'restore it from a backup, or delete its key from etcd (etcdctl del: an API server can delete only what it can read, and one that restarts over it may never get ready); to leave it behind as it is: keyferry waive';
 
@@ -114,6 +115,13 @@ export function explain(response: ApiResponse): Explanation {
 const TOO_LARGE =
   "make it smaller, or raise etcd's --max-request-bytes (1.5 MiB) for as long as it lives; then resume";
 
+export const OUTGROWN: Explanation = { reason: 'too large for etcd once it is sealed', remedy: TOO_LARGE };
+export const UNOPENED: Explanation = { reason: 'no provider of the configuration opens it', remedy: LOST };
+export const UNDECODED: Explanation = {
+  reason: 'its value is no object that the API server knows',
+  remedy: LOST,
+};
+
 function explainFailure(body: Status, because: (why: string, remedy: string) => Explanation): Explanation {
   switch (failureOf(body)) {
     case 'webhook': {
@@ -124,11 +132,11 @@ function explainFailure(body: Status, because: (why: string, remedy: string) => 
       );
     }
     case 'too large':
-      return because('too large for etcd once it is sealed', TOO_LARGE);
+      return because(OUTGROWN.reason, OUTGROWN.remedy);
     case 'not opened':
-      return because('no provider of the configuration opens it', LOST);
+      return because(UNOPENED.reason, UNOPENED.remedy);
     case 'not decoded':
-      return because('its value is no object that the API server knows', LOST);
+      return because(UNDECODED.reason, UNDECODED.remedy);
     case 'passing':
       return because(
         'the kms plugin or etcd did not answer',

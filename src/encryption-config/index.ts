@@ -1,6 +1,7 @@
 export { arrange, arrangementOf } from './arrange.ts';
 export { formatProviderRef, providersFor, sameProvider, writerOf } from './chain.ts';
 export { diffArrangements } from './diff.ts';
+export { chainFor, refuseKmsV1Writer, type KmsConnector } from './envelope-chain.ts';
 export {
   dropOriginal,
   isMountPoint,

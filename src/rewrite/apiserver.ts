@@ -5,18 +5,13 @@ import { after, type EtcdEntry } from '../cluster/etcd.ts';
 import { UNREACHABLE, type Explanation } from '../cluster/refusal.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
+import { NOTHING, type ChunkCounts } from '../plan/counts.ts';
+import { count, everySecond, jittered, reasonToStall, type ObjectResult } from './chunk.ts';
 import type { ChunkLimits, ChunkOptions, ChunkResult, KeyRange, Refusal, RewriteEngine } from './engine.ts';
-import { MAX_REFUSALS, NOTHING, type ChunkCounts } from '../plan/counts.ts';
 import { outcomeOf } from './outcome.ts';
 
 const PAGE = 500;
 const ATTEMPTS = 6;
-const GUARD_MS = 1_000;
-
-type ObjectResult =
-  | { kind: 'rewritten' | 'current' | 'gone' | 'waived' }
-  /** An object's own trouble: it can't be rewritten for good. */
-  | { kind: 'refused'; refusal: Refusal };
 
 /**
  * Rewrites by a no-op PATCH per object: the API server reads the object with whatever provider opens it, finds it
@@ -160,16 +155,6 @@ export class ApiServerEngine implements RewriteEngine {
   }
 }
 
-/** A worker that was stopped for a while asks before it goes on, whatever it was in the midst of. */
-function everySecond(guard: () => Promise<void>): () => Promise<void> {
-  let checkedAt = 0;
-  return async () => {
-    if (Date.now() - checkedAt < GUARD_MS) return;
-    await guard();
-    checkedAt = Date.now();
-  };
-}
-
 /** Changes nothing but the sealing: an API server writes anew what its first provider would seal otherwise. */
 export function noOpPatch(path: string) {
   return {
@@ -184,24 +169,7 @@ export function noOpPatch(path: string) {
   };
 }
 
-function count(result: ObjectResult, counts: ChunkCounts, refusals: Refusal[]): void {
-  if (result.kind === 'waived') return;
-  counts.examined += 1;
-  counts[result.kind] += 1;
-  if (result.kind === 'refused' && refusals.length < MAX_REFUSALS) refusals.push(result.refusal);
-}
-
 function cursorIsPast(cursor: string, entries: readonly EtcdEntry[]): boolean {
   const last = entries.at(-1);
   return last === undefined || cursor > last.key;
-}
-
-function reasonToStall(error: unknown, signal: AbortSignal): string {
-  if (signal.aborted) return 'asked to stop';
-  if (error instanceof KeyferryError && error.retryable) return error.message;
-  throw error;
-}
-
-function jittered(ms: number): number {
-  return ms * (0.75 + Math.random() / 2);
 }

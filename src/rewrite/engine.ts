@@ -14,8 +14,8 @@ export interface Refusal extends Explanation {
   resource: string;
   namespace?: string;
   name: string;
-  /** The HTTP status it answered with. */
-  status: number;
+  /** The HTTP status it answered with; absent where no API server was asked. */
+  status?: number;
 }
 
 /** How much of a range one chunk may do, and how fast. */

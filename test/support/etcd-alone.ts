@@ -74,9 +74,25 @@ export class EtcdAlone {
 
   /** Forgets everything older than a revision. */
   async compact(revision: number): Promise<void> {
+    await this.#ask('/v3/kv/compaction', { revision, physical: true });
+  }
+
+  /** Grants a lease of so many seconds; answers with its id. */
+  async lease(ttl: number): Promise<string> {
+    return ((await this.#ask('/v3/lease/grant', { TTL: ttl })) as { ID: string }).ID;
+  }
+
+  /** The lease that a key has; undefined where it has none. */
+  async leaseOf(key: string): Promise<string | undefined> {
+    const answer = await this.#ask('/v3/kv/range', { key: Buffer.from(key).toString('base64') });
+    return (answer as { kvs?: { lease?: string }[] }).kvs?.[0]?.lease;
+  }
+
+  /** By the JSON gateway: no code of keyferry's is asked. */
+  async #ask(path: string, body: object): Promise<unknown> {
     const client = new HttpClient(this.endpoints[0] ?? '');
     try {
-      await client.expect('POST', '/v3/kv/compaction', { revision, physical: true });
+      return JSON.parse((await client.expect('POST', path, body)).text) as unknown;
     } finally {
       client.close();
     }
