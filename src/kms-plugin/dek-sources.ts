@@ -10,6 +10,8 @@ import { kmsV2Protocol } from './service.ts';
 const STATUS_FOR_MS = 60_000;
 /** An API server makes one seed whenever it starts and whenever the key id changes: a cluster has few. */
 const MAX_SEEDS = 1_000;
+/** How long one seed is written with: each value has a key of its own that is expanded from it. */
+const WRITER_FOR_MS = 6 * 60 * 60_000;
 /** kube-apiserver takes the older one too. */
 const versions: readonly string[] = [kmsV2Protocol.version, 'v2beta1'];
 
@@ -24,7 +26,8 @@ export class PluginDekSources implements KmsV2DekSources {
   readonly #client: KmsPluginClient;
   readonly #opened: LRUCache<string, Buffer, KmsV2Object>;
   #status: { readonly answer: PluginStatus; readonly at: number } | undefined;
-  #writer: WriteSeed | undefined;
+  #writer: (WriteSeed & { readonly madeAt: number }) | undefined;
+  #making: Promise<WriteSeed> | undefined;
 
   /**
    * @param name - of the kms entry, for messages
@@ -66,7 +69,25 @@ export class PluginDekSources implements KmsV2DekSources {
     const status = await this.#askStatus();
     if (!isWell(status)) throw this.#unhealthy(status);
     const keyId = await this.keyId();
-    if (this.#writer?.keyId === keyId) return this.#writer;
+    const writer = this.#writer;
+    if (writer?.keyId === keyId && performance.now() - writer.madeAt < WRITER_FOR_MS) return writer;
+    // Whoever seals meanwhile waits for the same one.
+    this.#making ??= this.#makeWriter(keyId).finally(() => (this.#making = undefined));
+    const made = await this.#making;
+    // What was under way when the key id changed was for the one before.
+    return made.keyId === keyId ? made : await this.writer();
+  }
+
+  /** Closes the connection and forgets every seed. */
+  close(): void {
+    this.#client.close();
+    for (const seed of this.#opened.values()) if (seed instanceof Buffer) seed.fill(0);
+    this.#opened.clear();
+    this.#writer?.seed.fill(0);
+    this.#writer = undefined;
+  }
+
+  async #makeWriter(keyId: string): Promise<WriteSeed> {
     const seed = randomBytes(32);
     const sealed = await this.#client.encrypt(seed, randomUUID());
     if (sealed.keyId !== keyId) {
@@ -77,17 +98,14 @@ export class PluginDekSources implements KmsV2DekSources {
         { remedy: 'wait until its key has been rotated, and try again', retryable: true },
       );
     }
-    this.#writer = { seed, keyId, encryptedDekSource: sealed.ciphertext, annotations: sealed.annotations };
+    this.#writer = {
+      seed,
+      keyId,
+      encryptedDekSource: sealed.ciphertext,
+      annotations: sealed.annotations,
+      madeAt: performance.now(),
+    };
     return this.#writer;
-  }
-
-  /** Closes the connection and forgets every seed. */
-  close(): void {
-    this.#client.close();
-    for (const seed of this.#opened.values()) if (seed instanceof Buffer) seed.fill(0);
-    this.#opened.clear();
-    this.#writer?.seed.fill(0);
-    this.#writer = undefined;
   }
 
   /** An answer that isn't good is not kept: the next may be. */
