@@ -3,7 +3,9 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { initialEncryptionConfiguration } from '../lab/encryption-configuration.ts';
+import { Clusters } from '../src/cluster/cluster.ts';
 import { hashOf } from '../src/encryption-config/index.ts';
+import { PluginConnections } from '../src/kms-plugin/connections.ts';
 import type { ArrangeInput } from '../workflows/types.ts';
 import { agentActivities } from './agent.ts';
 
@@ -17,7 +19,12 @@ const ORIGINAL = initialEncryptionConfiguration({
 describe('an agent', () => {
   let directory: string;
   let input: ArrangeInput;
-  const agent = agentActivities({ node: 'cp-1', restartCommand: undefined });
+  const agent = agentActivities({
+    node: 'cp-1',
+    restartCommand: undefined,
+    clusters: new Clusters(),
+    plugins: new PluginConnections(),
+  });
 
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'kf-agent-'));

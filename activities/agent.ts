@@ -37,13 +37,15 @@ import type {
 } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
+import { etcdEngineActivities } from './etcd-engine.ts';
 import { announceableKey, announceKey, inspectRotation } from './rotation.ts';
 import { sealCanaries } from './seal-canaries.ts';
 
 const RESTART_TIMEOUT_MS = 120_000;
 
 /** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
-export function agentActivities({ node, restartCommand }: AgentDependencies) {
+export function agentActivities(dependencies: AgentDependencies) {
+  const { node, restartCommand } = dependencies;
   const inTurn = oneAtATime();
   /** @param expected - what keyferry may have left; the difference to the nearest is shown, without keys */
   const changed = (file: string, present: ConfigurationFile, expected: readonly string[]): KeyferryError =>
@@ -161,6 +163,8 @@ export function agentActivities({ node, restartCommand }: AgentDependencies) {
     /** Removes the original that was kept: the point of no return on this node. */
     dropKept: ({ file, migrationId }: DropKeptInput): Promise<void> =>
       inTurn(() => dropOriginal(file, migrationId)),
+
+    ...etcdEngineActivities(dependencies),
   };
 }
 

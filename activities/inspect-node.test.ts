@@ -3,12 +3,19 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { initialKmsConfiguration, SOURCE_KMS } from '../lab/encryption-configuration.ts';
+import { Clusters } from '../src/cluster/cluster.ts';
+import { PluginConnections } from '../src/kms-plugin/connections.ts';
 import { MockPlugin, wellBehaved, type MockBehaviour } from '../src/kms-plugin/mock-plugin.test-helper.ts';
 import { judgeNodes, type Check } from '../src/plan/preflight.ts';
 import type { NodeFile } from '../workflows/types.ts';
 import { agentActivities } from './agent.ts';
 
-const agent = agentActivities({ node: 'cp-1', restartCommand: undefined });
+const agent = agentActivities({
+  node: 'cp-1',
+  restartCommand: undefined,
+  clusters: new Clusters(),
+  plugins: new PluginConnections(),
+});
 const plugins: MockPlugin[] = [];
 let directory: string;
 let input: NodeFile;

@@ -9,6 +9,7 @@ import {
   type SilentNode,
 } from '../src/plan/preflight.ts';
 import { namesMet } from '../src/plan/names.ts';
+import { judgeEtcdEngine, WATCHERS_CHECK } from '../src/plan/preflight-engine.ts';
 import { rotationChecks, rotationOf } from '../src/plan/preflight-rotation.ts';
 import { isRotation, type Rotation } from '../src/plan/rotation.ts';
 import { nodeFile, nodeOf, targetOf } from '../src/plan/sides.ts';
@@ -16,7 +17,7 @@ import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
 import { agentOf, cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
-import type { PreflightInput, PreflightResult } from './types.ts';
+import type { PreflightInput, PreflightResult, Resource } from './types.ts';
 import type { ConfiguredName } from '../src/envelope/types.ts';
 
 export interface PreflightReport extends Omit<PreflightResult, 'checks'> {
@@ -59,6 +60,7 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     ...judgeNodes(nodes, isRotation(migration.spec) ? 'Reload' : takeUp),
     ...rotationChecks(found),
     ...seen.checks,
+    ...(await engineChecks(migration, seen.resources)),
   ]);
   return {
     ...seen,
@@ -76,6 +78,26 @@ async function inspect(migration: Migration, node: string): Promise<NodeFindings
   } catch (error) {
     return { node, silent: troubleOf(error).message };
   }
+}
+
+/** Of the engine `Etcd` alone: whether each node could rewrite. */
+async function engineChecks({ spec }: Migration, resources: Resource[]): Promise<Check[]> {
+  if (spec.engine !== 'Etcd') return [];
+  const { cluster } = spec;
+  const nodes = await Promise.all(
+    cluster.apiServers.map(async (server): Promise<Check> => {
+      const node = nodeOf(server);
+      const { file } = nodeFile(spec, node);
+      try {
+        const found = await agentOf(cluster.name, node).tryEtcdEngine({ cluster, file, resources });
+        return judgeEtcdEngine(node, found);
+      } catch (error) {
+        const { message, remedy = 'start it again', retryable } = troubleOf(error);
+        return judgeEtcdEngine(node, { trouble: { message, remedy, retryable } });
+      }
+    }),
+  );
+  return [...nodes, WATCHERS_CHECK];
 }
 
 async function seenFromWorker(input: PreflightInput): Promise<PreflightResult> {

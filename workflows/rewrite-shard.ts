@@ -8,10 +8,10 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { MAX_REFUSALS, sum } from '../src/plan/counts.ts';
-import { about } from './activities.ts';
+import { about, agentOf } from './activities.ts';
 import { troubleOf } from './failures.ts';
 import { shardRateSignal, shardReportSignal } from './messages.ts';
-import type { ChunkResult, ShardInput, ShardReport, ShardResult } from './types.ts';
+import type { ChunkResult, RewriteChunkInput, ShardInput, ShardReport, ShardResult } from './types.ts';
 
 /** Chunks of one run: each is about ten events of history. */
 const CHUNKS_PER_RUN = 100;
@@ -29,6 +29,8 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
   let reported = counts.examined;
   let pause = FIRST_PAUSE_MS;
   let changed = false;
+  /** How often it went on elsewhere. */
+  let turn = 0;
   let said: string | undefined;
   let saidAt = 0;
   let slowedBy: string | undefined;
@@ -59,7 +61,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
     let stalled: string | undefined;
     let slowed: ChunkResult['slowed'];
     try {
-      const chunk: ChunkResult = await about(`${input.resource.name}, shard ${input.index}`).rewriteChunk({
+      const chunk = await rewriteChunk(input, turn, {
         cluster: input.cluster,
         fence: input.fence,
         known: input.known,
@@ -105,6 +107,8 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
       pause = FIRST_PAUSE_MS;
       continue;
     }
+    // An agent that is away, or a node that reaches neither etcd nor its plugin: another may.
+    turn += 1;
     try {
       await sleep(pause);
     } catch (error) {
@@ -114,6 +118,25 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
     pause = Math.min(pause * 2, LONGEST_PAUSE_MS);
   }
   return result();
+}
+
+/** By a worker, or of the engine `Etcd` by the agent of a node: shards are spread over them. */
+async function rewriteChunk(
+  { agents, cluster, resource, index }: ShardInput,
+  turn: number,
+  chunk: RewriteChunkInput,
+): Promise<ChunkResult> {
+  const at = agents?.nodes[(index + turn) % agents.nodes.length];
+  if (agents === undefined || at === undefined) {
+    return await about(`${resource.name}, shard ${index}`).rewriteChunk(chunk);
+  }
+  const { node, ...configuration } = at;
+  const { sealing } = agents;
+  return await agentOf(cluster.name, node).rewriteChunk({
+    ...chunk,
+    configuration,
+    ...(sealing === undefined ? {} : { sealing }),
+  });
 }
 
 /** A report that can't be delivered isn't worth failing for: the shard's result says it all again. */

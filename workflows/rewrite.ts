@@ -6,6 +6,7 @@ import {
 } from '@temporalio/workflow';
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
+import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { cluster, quick } from './activities.ts';
 import { raiseFence } from './fence.ts';
 import { together } from './together.ts';
@@ -14,7 +15,7 @@ import { shardId } from './rate.ts';
 import { rewriteShard } from './rewrite-shard.ts';
 import { guardOf, look } from './watch.ts';
 import { waivedBy } from './waivers.ts';
-import type { ShardResult, ShardState } from './types.ts';
+import type { EtcdAgents, ShardResult, ShardState } from './types.ts';
 
 /** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
@@ -95,6 +96,7 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<b
         counts: shard.counts,
         refusals: [],
         ...waivedBy(run),
+        ...agentsOf(run),
       },
     ],
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
@@ -103,6 +105,19 @@ async function walk(run: MigrationRun, index: number, atOnce: number): Promise<b
   }).finally(() => run.walking.delete(index));
   keep(run, index, result);
   return result.changed;
+}
+
+/** Of the engine `Etcd`: the nodes whose agents rewrite, each by what its API server runs now. */
+function agentsOf({ spec, state }: MigrationRun): { agents?: EtcdAgents } {
+  if (spec.engine !== 'Etcd') return {};
+  const nodes = spec.cluster.apiServers.map((server) => {
+    const { file: arrangement } = state.seen.servers.find(({ name }) => name === server.name) ?? {};
+    const node = nodeOf(server);
+    const hash = (arrangement && state.hashes[server.name]?.[arrangement]) ?? 'unknown';
+    return { node, file: nodeFile(spec, node).file, hash };
+  });
+  const { sealing } = state;
+  return { agents: { nodes, ...(sealing === undefined ? {} : { sealing }) } };
 }
 
 function keep(run: MigrationRun, index: number, result: ShardResult): void {

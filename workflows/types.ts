@@ -151,6 +151,20 @@ export interface RewriteChunkInput extends GuardedInput {
   waived?: WaivedValue[];
 }
 
+/** The configuration that a node's agent rewrites by: what its API server runs. */
+export interface NodeConfiguration {
+  file: string;
+  /** `sha256:…` */
+  hash: string;
+}
+
+/** Of the engine `Etcd`, for the agent of a node. */
+export interface EtcdChunkInput extends RewriteChunkInput {
+  configuration: NodeConfiguration;
+  /** What API servers were proven to seal with, where that has a key id. */
+  sealing?: SealingKey;
+}
+
 export interface CensusChunkInput {
   cluster: ClusterSpec;
   resource: Resource;
@@ -250,6 +264,13 @@ export interface SealCanariesResult {
   values: string[];
 }
 
+/** Whether an agent could rewrite by the engine `Etcd`. */
+export interface TryEtcdEngineInput {
+  cluster: ClusterSpec;
+  file: string;
+  resources: Resource[];
+}
+
 export interface DropKeptInput {
   file: string;
   migrationId: string;
@@ -269,6 +290,13 @@ export interface ShardInput extends GuardedInput {
   counts: ChunkCounts;
   refusals: Refusal[];
   waived?: WaivedValue[];
+  /** Of the engine `Etcd`: whose agents take its chunks. */
+  agents?: EtcdAgents;
+}
+
+export interface EtcdAgents {
+  nodes: (NodeConfiguration & { node: string })[];
+  sealing?: SealingKey;
 }
 
 export interface ShardResult {

@@ -40,14 +40,17 @@ const etcd = z.strictObject({
     .describe("The API servers' --etcd-prefix."),
   tls: z
     .strictObject({ caFile: z.string().min(1), certFile: z.string().min(1), keyFile: z.string().min(1) })
-    .optional(),
+    .optional()
+    .describe('Files on the machine of each worker, and of the engine Etcd on each node.'),
 });
 
 const cluster = z.strictObject({
   name: name.describe('Names the task queues of the agents: keyferry-node.<cluster>.<node>.'),
   kubeconfig: z
     .strictObject({ file: z.string().min(1), context: z.string().min(1).optional() })
-    .describe('Read by the CLI and by the workers, each on its own machine.'),
+    .describe(
+      'Read by the CLI and by the workers, and of the engine Etcd by the agents; each on its own machine.',
+    ),
   apiServers: z
     .array(apiServer)
     .min(1)
@@ -193,7 +196,12 @@ export const migrationSchema = z.strictObject({
       .refine((all) => new Set(all).size === all.length, 'lists a resource twice'),
     source: source.describe('The provider that writes now.'),
     target: target.describe('The provider that shall write.'),
-    engine: z.enum(['APIServer']).default('APIServer'),
+    engine: z
+      .enum(['APIServer', 'Etcd'])
+      .default('APIServer')
+      .describe(
+        'How objects are rewritten. APIServer: by updates that change nothing, through the API servers. Etcd: in etcd itself, by the agents on the nodes; faster, and watchers see every object as modified. Not for changing storage versions. Agents then reach etcd and the API servers, with the files that cluster.etcd.tls and cluster.kubeconfig name, each on its own node.',
+      ),
     pace: z
       .strictObject({
         objectsPerSecond: z.int().min(0).default(0).describe('0: as fast as the API servers answer.'),

@@ -4,6 +4,7 @@ import { NativeConnection, Runtime, Worker, type WorkerOptions } from '@temporal
 import { agentActivities, clusterActivities } from '../../activities/index.ts';
 import { Clusters } from '../cluster/cluster.ts';
 import { KeyferryError, messageOf } from '../errors.ts';
+import { PluginConnections } from '../kms-plugin/connections.ts';
 import { createLogger, type Logger } from '../telemetry/logger.ts';
 import { FailureInterceptor } from './failures.ts';
 import { noNamespace } from './namespace.ts';
@@ -46,10 +47,17 @@ export async function runAgent(
   options: TemporalTarget & { cluster: string; node: string; restartCommand: string | undefined },
 ): Promise<void> {
   const { cluster, node, restartCommand } = options;
-  await serve(createLogger('agent'), options, {
-    taskQueue: `keyferry-node.${cluster}.${node}`,
-    activities: agentActivities({ node, restartCommand }),
-  });
+  const clusters = new Clusters();
+  const plugins = new PluginConnections();
+  try {
+    await serve(createLogger('agent'), options, {
+      taskQueue: `keyferry-node.${cluster}.${node}`,
+      activities: agentActivities({ node, restartCommand, clusters, plugins }),
+    });
+  } finally {
+    plugins.close();
+    await clusters.close();
+  }
 }
 
 async function serve(

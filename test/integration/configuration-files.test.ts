@@ -4,7 +4,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { agentActivities } from '../../activities/agent.ts';
 import { initialEncryptionConfiguration } from '../../lab/encryption-configuration.ts';
+import { Clusters } from '../../src/cluster/cluster.ts';
 import { hashOf } from '../../src/encryption-config/index.ts';
+import { PluginConnections } from '../../src/kms-plugin/connections.ts';
 import { type Arrangement } from '../../src/plan/arrangement.ts';
 import { type ArrangeInput } from '../../workflows/types.ts';
 import { run } from '../support/cli.ts';
@@ -28,7 +30,12 @@ describe("a node's configuration file", () => {
   let original: string;
   const undo: (() => Promise<unknown>)[] = [];
 
-  const agent = agentActivities({ node: 'cp-1', restartCommand: undefined });
+  const agent = agentActivities({
+    node: 'cp-1',
+    restartCommand: undefined,
+    clusters: new Clusters(),
+    plugins: new PluginConnections(),
+  });
   const textOf = (node: string): string =>
     initialEncryptionConfiguration({
       node,
