@@ -55,11 +55,13 @@ describe('the DEK sources of a kms v2 entry', () => {
       }),
     );
 
-  /** What is remembered of Status is a minute older from now on. */
-  const letAMinutePass = () => {
-    const now = performance.now.bind(performance);
-    jest.spyOn(performance, 'now').mockImplementation(() => now() + 61_000);
+  const now = performance.now.bind(performance);
+  /** What is remembered from the beginning is so much older from now on. */
+  const letPass = (ms: number) => {
+    jest.spyOn(performance, 'now').mockImplementation(() => now() + ms);
   };
+  /** Status is asked again. */
+  const letAMinutePass = () => letPass(61_000);
 
   it('has one seed per key id, and another once the plugin names another', async () => {
     const first = await sources.writer();
@@ -73,6 +75,22 @@ describe('the DEK sources of a kms v2 entry', () => {
     expect(second.seed).not.toEqual(first.seed);
     expect(await sources.keyId()).toBe(second.keyId);
     expect(keys.calls.encrypt).toBe(2);
+  });
+
+  it('makes one seed for all who wait for it', async () => {
+    const [first, ...others] = await Promise.all([sources.writer(), sources.writer(), sources.writer()]);
+    for (const other of others) expect(other.seed).toBe(first.seed);
+    expect(keys.calls.encrypt).toBe(1);
+  });
+
+  it('writes with another seed after some hours, under the same key id', async () => {
+    const first = await sources.writer();
+    letPass(3_600_000);
+    expect((await sources.writer()).seed).toBe(first.seed);
+    letPass(6 * 3_600_000);
+    const second = await sources.writer();
+    expect(second.keyId).toBe(first.keyId);
+    expect(second.seed).not.toEqual(first.seed);
   });
 
   it('decrypts a source once, however many values have it', async () => {
@@ -119,6 +137,22 @@ describe('the connections to plugins', () => {
     const abstract = connections.v1({ name: 'old', endpoint: 'unix:///@old', ...patient });
     await expect(away.keyId()).rejects.toMatchObject({ code: 'UnavailablePluginSocket' });
     await expect(abstract.decrypt(Buffer.of(1))).rejects.toMatchObject({ code: 'PluginEndpointInvalid' });
+  });
+
+  it('share the DEK sources of an entry, and forget them when they are closed', async () => {
+    const keys = new InMemoryTestDoubleKeyService();
+    const server = await KmsPluginServer.start(socket, keys, pino({ level: 'silent' }));
+    cleanups.push(() => server.stop());
+    const connections = new PluginConnections();
+    cleanups.push(() => connections.close());
+    const entry = { name: 'vault', endpoint: `unix://${socket}`, ...patient };
+    const { seed } = await connections.v2(entry).writer();
+    expect((await connections.v2(entry).writer()).seed).toBe(seed);
+    const apart = await connections.v2({ ...entry, name: 'other' }).writer();
+    expect(apart.seed).not.toBe(seed);
+    connections.close();
+    expect(seed.every((byte) => byte === 0)).toBe(true);
+    expect((await connections.v2(entry).writer()).seed).not.toEqual(seed);
   });
 
   it('read leftovers of kms v1', async () => {
