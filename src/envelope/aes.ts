@@ -1,9 +1,18 @@
+import { createSecretKey, type KeyObject } from 'node:crypto';
 import { EnvelopeError } from './errors.ts';
 
 /** AES works in blocks of 16 bytes, whatever its key. */
 export const aesBlockBytes = 16;
 
 type AesAlgorithm<Mode extends 'cbc' | 'gcm'> = `aes-${128 | 192 | 256}-${Mode}`;
+
+/**
+ * A key as node:crypto takes it without ado: of a Buffer, Node 24 finds out by an exception that it is no KeyObject, which
+ * takes three times as long as to encrypt 1 KB.
+ */
+export function secretOf(key: Buffer): KeyObject {
+  return createSecretKey(key);
+}
 
 /**
  * OpenSSL's name of AES under this key.

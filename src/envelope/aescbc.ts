@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { aesAlgorithm, aesBlockBytes } from './aes.ts';
+import { aesAlgorithm, aesBlockBytes, secretOf } from './aes.ts';
 import { EnvelopeError } from './errors.ts';
 
 /**
@@ -11,7 +11,7 @@ import { EnvelopeError } from './errors.ts';
  */
 export function sealAesCbc(plaintext: Buffer, key: Buffer): Buffer {
   const iv = randomBytes(aesBlockBytes);
-  const cipher = createCipheriv(aesAlgorithm('cbc', key), key, iv);
+  const cipher = createCipheriv(aesAlgorithm('cbc', key), secretOf(key), iv);
   return Buffer.concat([iv, cipher.update(plaintext), cipher.final()]);
 }
 
@@ -31,7 +31,7 @@ export function openAesCbc(body: Buffer, key: Buffer): Buffer {
       `the encrypted data has ${body.length} bytes, not an IV and whole blocks of ${aesBlockBytes}`,
     );
   }
-  const decipher = createDecipheriv(aesAlgorithm('cbc', key), key, body.subarray(0, aesBlockBytes));
+  const decipher = createDecipheriv(aesAlgorithm('cbc', key), secretOf(key), body.subarray(0, aesBlockBytes));
   decipher.setAutoPadding(false);
   const padded = decipher.update(body.subarray(aesBlockBytes));
   const size = unpaddedSize(padded);

@@ -1,5 +1,5 @@
 import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
-import { aesAlgorithm } from './aes.ts';
+import { aesAlgorithm, secretOf } from './aes.ts';
 import { EnvelopeError } from './errors.ts';
 
 /** In bytes. */
@@ -28,7 +28,7 @@ export function sealAesGcm(
   if (nonce.length !== gcmNonceBytes) {
     throw new EnvelopeError('EnvelopeLimit', `the nonce has ${nonce.length} bytes, not ${gcmNonceBytes}`);
   }
-  const cipher = createCipheriv(aesAlgorithm('gcm', key), key, nonce, { authTagLength: tagBytes });
+  const cipher = createCipheriv(aesAlgorithm('gcm', key), secretOf(key), nonce, { authTagLength: tagBytes });
   cipher.setAAD(etcdKey);
   const ciphertext = cipher.update(plaintext);
   cipher.final();
@@ -50,7 +50,9 @@ export function openAesGcm(body: Buffer, key: Buffer, etcdKey: Buffer): Buffer {
     );
   }
   const nonce = body.subarray(0, gcmNonceBytes);
-  const decipher = createDecipheriv(aesAlgorithm('gcm', key), key, nonce, { authTagLength: tagBytes });
+  const decipher = createDecipheriv(aesAlgorithm('gcm', key), secretOf(key), nonce, {
+    authTagLength: tagBytes,
+  });
   decipher.setAAD(etcdKey);
   decipher.setAuthTag(body.subarray(body.length - tagBytes));
   const plaintext = decipher.update(body.subarray(gcmNonceBytes, body.length - tagBytes));

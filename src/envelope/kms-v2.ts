@@ -1,5 +1,6 @@
 import { createHmac, randomBytes } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
+import { secretOf } from './aes.ts';
 import { openAesGcm, sealAesGcm } from './aesgcm.ts';
 import { EnvelopeError } from './errors.ts';
 import { EncryptedObjectSchema } from './gen/encrypted-object_pb.ts';
@@ -157,7 +158,7 @@ function expandSeed(seed: Buffer, info: Buffer): Buffer {
       `the DEK seed has ${seed.length} bytes, fewer than ${seedBytes}`,
     );
   }
-  return createHmac('sha256', seed).update(info).update(Buffer.of(1)).digest();
+  return createHmac('sha256', secretOf(seed)).update(info).update(Buffer.of(1)).digest();
 }
 
 function aad(etcdKey: string | Buffer): Buffer {
