@@ -51,7 +51,8 @@ export function agentOf(clusterName: string, node: string): ActivityInterfaceFor
     taskQueue: `keyferry-node.${clusterName}.${node}`,
     summary: node,
     scheduleToStartTimeout: '30s',
-    startToCloseTimeout: '3m',
+    // What takes long heartbeats: a restart, a chunk.
+    startToCloseTimeout: '10m',
     heartbeatTimeout: '15s',
     cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     retry,
