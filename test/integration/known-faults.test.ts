@@ -219,10 +219,9 @@ describe('a migration whose servers change under it', () => {
     expect((await plane.ask('cp-1', 'GET', probe)).status).toBe(500);
 
     await migration.order('resume');
-    const found = await migration.until('the other key id to be noticed', ({ apiServers }) =>
+    await migration.until('the other key id to be noticed', ({ apiServers }) =>
       apiServers.some(({ name, doubted }) => name === 'cp-2' && doubted),
     );
-    expect(found.waitingFor).toMatch(/cp-2 .*kms providers aren't ready|cp-2 changed since the last proof/);
     const changed = (await migration.timeline()).findLast(({ what }) => what === 'cp-2 changed');
     expect(changed?.reason).toMatch(/^cp-2 was told another key id by its plugin for kms vault/);
     expect((await migration.tell('approve cutover')).code).toBe(77);
