@@ -1,41 +1,30 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import type { ITxnRequest } from 'etcd3';
-import type { Cluster } from '../../src/cluster/cluster.ts';
-import { endOfPrefix, type EtcdClient, type EtcdEntry } from '../../src/cluster/etcd.ts';
+import { endOfPrefix, type EtcdEntry } from '../../src/cluster/etcd.ts';
 import type { Resource } from '../../src/cluster/resources.ts';
 import { EnvelopeChain } from '../../src/envelope/chain.ts';
 import { localProvider } from '../../src/envelope/providers.ts';
 import { KeyferryError } from '../../src/errors.ts';
 import { type ChunkLimits, type ChunkOptions, type ChunkResult } from '../../src/rewrite/engine.ts';
-import { EtcdEngine } from '../../src/rewrite/etcd.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { EtcdAlone } from '../support/etcd-alone.ts';
+import {
+  FENCE,
+  FENCE_KEY,
+  FENCE_VALUE,
+  resourceNamed,
+  rewriteChunk,
+  type Txn,
+} from '../support/etcd-engine.ts';
 
 jest.setTimeout(180_000);
 
-const FENCE = { holder: 'one-11111111', epoch: 3 };
-const FENCE_KEY = '/registry/keyferry.dev/fence';
 const OBJECT = Buffer.from('k8s\0 an object');
 const NEW = Buffer.from('k8s\0 what another client wrote');
 const MIB = 1024 * 1024;
-const FREELY: ChunkOptions['pace'] = { batch: (most) => most, next: () => Promise.resolve(undefined) };
 
 const source = localProvider('aesgcm', 'old', Buffer.alloc(32, 1));
 const target = localProvider('aesgcm', 'new', Buffer.alloc(32, 2));
 const chain = new EnvelopeChain([target, source]);
-
-/** Each test has a resource of its own: what one leaves in etcd isn't another's. */
-function resourceNamed(name: string): Resource & { key: (name: string) => string } {
-  const etcdPrefix = `/registry/${name}/`;
-  return {
-    name,
-    etcdPrefix,
-    namespaced: true,
-    key: (one: string) => `${etcdPrefix}default/${one}`,
-  } as Resource & {
-    key: (name: string) => string;
-  };
-}
 
 describe('the engine Etcd', () => {
   const cleanUp = new CleanUp();
@@ -43,7 +32,7 @@ describe('the engine Etcd', () => {
 
   beforeAll(async () => {
     etcd = cleanUp.keep(await EtcdAlone.up(), (up) => up.down());
-    await etcd.put([FENCE_KEY], Buffer.from(`${FENCE.epoch} ${FENCE.holder}`));
+    await etcd.put([FENCE_KEY], FENCE_VALUE);
   });
 
   afterAll(() => cleanUp.run());
@@ -57,43 +46,21 @@ describe('the engine Etcd', () => {
     return (await etcd.client.range({ start: resource.etcdPrefix, end, limit: 1_000 })).entries;
   }
 
-  /** @param txn - instead of etcd's own, given that */
   async function rewritten(
     resource: Resource,
-    txn: (request: ITxnRequest, send: EtcdClient['txn']) => ReturnType<EtcdClient['txn']> = (request, send) =>
-      send(request),
-    options: Partial<ChunkOptions> = {},
-    limits: Partial<ChunkLimits> = {},
+    txn?: Txn,
+    options?: Partial<ChunkOptions>,
+    limits?: Partial<ChunkLimits>,
   ): Promise<ChunkResult> {
-    const { client } = etcd;
-    const cluster = {
-      spec: { etcd: { prefix: '/registry' } },
-      apiServers: [],
-      etcd: {
-        range: (query: never) => client.range(query),
-        get: (key: string) => client.get(key),
-        count: (start: string, end: string) => client.count(start, end),
-        txn: (request: ITxnRequest) => txn(request, (one) => client.txn(one)),
-      },
-    } as unknown as Cluster;
-    return await new EtcdEngine(cluster, FENCE, chain).rewriteChunk(
-      resource,
-      { start: resource.etcdPrefix, end: endOfPrefix(resource.etcdPrefix) },
-      { timeMs: 60_000, objects: 10_000, concurrency: 4, objectsPerSecond: 0, ...limits },
-      {
-        signal: new AbortController().signal,
-        guard: () => Promise.resolve(),
-        onProgress: () => undefined,
-        pace: FREELY,
-        met: () => undefined,
-        waived: new Map(),
-        ...options,
-      },
-    );
+    return await rewriteChunk(etcd.client, chain, resource, {
+      ...(txn === undefined ? {} : { txn }),
+      ...(options === undefined ? {} : { options }),
+      ...(limits === undefined ? {} : { limits }),
+    });
   }
 
   /** Does something once, before the first transaction is sent. */
-  function first(deed: () => Promise<unknown>): Parameters<typeof rewritten>[1] {
+  function first(deed: () => Promise<unknown>): Txn {
     let done: Promise<unknown> | undefined;
     return async (request, send) => {
       await (done ??= deed());
@@ -201,7 +168,7 @@ describe('the engine Etcd', () => {
         ),
       ).rejects.toMatchObject({ code: 'Fenced', retryable: false });
     } finally {
-      await etcd.put([FENCE_KEY], Buffer.from(`${FENCE.epoch} ${FENCE.holder}`));
+      await etcd.put([FENCE_KEY], FENCE_VALUE);
     }
     let stale = 0;
     for (const { key, value } of await stored(resource)) {
@@ -259,20 +226,7 @@ describe('the engine Etcd', () => {
     const full = Buffer.concat([OBJECT, Buffer.alloc(1.5 * MIB - 1_500)]);
     await seal(source, [resource.key('d')], full);
     const growing = new EnvelopeChain([longName, source]);
-    const cluster = { spec: { etcd: { prefix: '/registry' } }, apiServers: [], etcd: etcd.client };
-    const result = await new EtcdEngine(cluster as unknown as Cluster, FENCE, growing).rewriteChunk(
-      resource,
-      { start: resource.etcdPrefix, end: endOfPrefix(resource.etcdPrefix) },
-      { timeMs: 60_000, objects: 100, concurrency: 4, objectsPerSecond: 0 },
-      {
-        signal: new AbortController().signal,
-        guard: () => Promise.resolve(),
-        onProgress: () => undefined,
-        pace: FREELY,
-        met: () => undefined,
-        waived: new Map(),
-      },
-    );
+    const result = await rewriteChunk(etcd.client, growing, resource);
     expect(result.counts).toMatchObject({ examined: 4, rewritten: 3, refused: 1 });
     expect(result.refusals).toEqual([
       {
