@@ -53,7 +53,8 @@ export async function loadedConfiguration(server: ApiServer): Promise<LoadedConf
   if (metrics.status !== 200) {
     throw new KeyferryError('RefusedMetrics', `${server.name} answered ${metrics.status} to /metrics`, {
       remedy: "let the kubeconfig's user get the non-resource URLs /metrics and /readyz/* (deploy/rbac.yaml)",
-      retryable: metrics.status >= 500,
+      // 429: it has too much to do, for the moment.
+      retryable: metrics.status === 429 || metrics.status >= 500,
     });
   }
   const { reloadsItself, trouble } = await kmsHealth(server);

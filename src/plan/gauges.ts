@@ -61,7 +61,7 @@ const GIB = 1024 ** 3;
 const LEAST_REQUESTS = 20;
 
 /** Own requests: so many times the best p99, but nothing that nobody feels; Kubernetes' own objective is 1 s. */
-const LATENCY = { times: 3, warnMs: 250, criticalMs: 5_000 };
+const LATENCY = { times: 3, warnMs: 500, criticalMs: 5_000 };
 /** Part of them. */
 const REFUSED = { warn: 0.01, critical: 0.5 };
 const QUEUED = { warn: 10, critical: 1_000 };
