@@ -21,6 +21,8 @@ export class TokenReviewMock {
         response.end(JSON.stringify(this.#review(review.spec.token)));
       });
     });
+    // Vault says "permission denied" where a connection that it meant to use again was closed that very moment.
+    this.#server.keepAliveTimeout = 0;
   }
 
   static async start(): Promise<TokenReviewMock> {
