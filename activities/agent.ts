@@ -96,7 +96,7 @@ export function agentActivities(dependencies: AgentDependencies) {
       if (old !== undefined) findings.sourcePlugin = await inspectPlugin(old);
       if (target.type === 'kms') findings.plugin = await inspectPlugin(target, entries);
       if (target.type === 'kms' && input.rotation === true) {
-        findings.rotation = await inspectRotation(node, target.endpoint);
+        findings.rotation = await inspectRotation(target.endpoint);
       }
       return findings;
     },

@@ -11,7 +11,7 @@ import {
 } from '../src/cluster/canary.ts';
 import type { Cluster } from '../src/cluster/cluster.ts';
 import type { ApiServer } from '../src/cluster/api-server.ts';
-import { hashOfKeyId } from '../src/cluster/key-id-hash.ts';
+import { hashInMetrics } from '../src/cluster/metric-hash.ts';
 import { KeyferryError } from '../src/errors.ts';
 import { compileNames, parseHeader, type CompiledNames } from '../src/envelope/header.ts';
 import { isOutside } from '../src/envelope/staleness.ts';
@@ -61,7 +61,7 @@ export function canaryActivities({ clusters }: ClusterDependencies) {
           }
         }
         if (keyIds.size <= 1) {
-          return { proven: true, keyIds: [...keyIds], keyIdHashes: [...keyIds].map(hashOfKeyId) };
+          return { proven: true, keyIds: [...keyIds], keyIdHashes: [...keyIds].map(hashInMetrics) };
         }
         return { proven: false, why: `API servers seal with different key ids: ${[...keyIds].join(', ')}` };
       });

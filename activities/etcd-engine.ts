@@ -10,6 +10,7 @@ import { EtcdEngine } from '../src/rewrite/etcd.ts';
 import { sealingOnlyUnder } from '../src/rewrite/proven-key.ts';
 import { opens } from '../src/rewrite/reseal.ts';
 import type { EtcdChunkInput, TryEtcdEngineInput } from '../workflows/types.ts';
+import { asked } from './asked.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import { rewriteChunkBy } from './rewrite-chunk.ts';
@@ -45,30 +46,24 @@ export function etcdEngineActivities({ node, clusters, plugins }: AgentDependenc
 
     /** Whether this node could: it reaches etcd and the API servers, and opens a sample of each resource. */
     tryEtcdEngine: (input: TryEtcdEngineInput): Promise<Asked<EtcdEngineFindings>> =>
-      kept(() => beating(() => tried(input))),
+      kept(() => beating(() => asked(() => tried(input)))),
   };
 
-  async function tried(input: TryEtcdEngineInput): Promise<Asked<EtcdEngineFindings>> {
-    try {
-      const cluster = clusters.get(input.cluster);
-      const { servers } = await lookAtServers(cluster);
-      const silent = servers.flatMap((server) => (server.silent === undefined ? [] : [server.name]));
-      const { text } = await readConfigurationFile(input.file);
-      const findings: EtcdEngineFindings = { silent, tried: 0, unopened: 0 };
-      for (const { name, etcdPrefix } of input.resources) {
-        refuseKmsV1Writer(text, name);
-        const chain = chainFor(text, name, plugins);
-        for (const { key, value } of await sampleOf(cluster, etcdPrefix)) {
-          findings.tried += 1;
-          if (!(await opens(chain, value, Buffer.from(key)))) findings.unopened += 1;
-        }
+  async function tried(input: TryEtcdEngineInput): Promise<EtcdEngineFindings> {
+    const cluster = clusters.get(input.cluster);
+    const { servers } = await lookAtServers(cluster);
+    const silent = servers.flatMap((server) => (server.silent === undefined ? [] : [server.name]));
+    const { text } = await readConfigurationFile(input.file);
+    const findings: EtcdEngineFindings = { silent, tried: 0, unopened: 0 };
+    for (const { name, etcdPrefix } of input.resources) {
+      refuseKmsV1Writer(text, name);
+      const chain = chainFor(text, name, plugins);
+      for (const { key, value } of await sampleOf(cluster, etcdPrefix)) {
+        findings.tried += 1;
+        if (!(await opens(chain, value, Buffer.from(key)))) findings.unopened += 1;
       }
-      return { answer: findings };
-    } catch (error) {
-      if (!(error instanceof KeyferryError)) throw error;
-      const { message, remedy, retryable } = error;
-      return { trouble: { message, remedy, retryable } };
     }
+    return findings;
   }
 }
 

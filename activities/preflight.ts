@@ -37,6 +37,7 @@ import { nodeFile, targetOf } from '../src/plan/sides.ts';
 import { probeAdmission } from '../src/rewrite/probe-admission.ts';
 import type { MigrationSpec } from '../src/spec/migration.ts';
 import type { PreflightInput, PreflightResult } from '../workflows/types.ts';
+import { asked } from './asked.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
@@ -118,17 +119,6 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
       });
     },
   };
-}
-
-/** An answer, or the trouble that stood in its way; anything but a KeyferryError is a defect and goes up. */
-async function asked<T>(question: () => Promise<T>): Promise<Asked<T>> {
-  try {
-    return { answer: await question() };
-  } catch (error) {
-    if (!(error instanceof KeyferryError)) throw error;
-    const { message, remedy, retryable } = error;
-    return { trouble: { message, remedy, retryable } };
-  }
 }
 
 function isCheck(check: Check | undefined): check is Check {

@@ -5,7 +5,7 @@ import { sealKmsV2 } from '../src/envelope/kms-v2.ts';
 import { identityProvider, localProvider } from '../src/envelope/providers.ts';
 import { KeyferryError } from '../src/errors.ts';
 import { KmsPluginClient, type PluginCiphertext } from '../src/kms-plugin/client.ts';
-import { RotationClient } from '../src/kms-plugin/rotation-client.ts';
+import { withRotation } from '../src/kms-plugin/rotation-client.ts';
 import type { SealCanariesInput, SealCanariesResult } from '../workflows/types.ts';
 
 /** Seals one value for a key of etcd. */
@@ -91,12 +91,5 @@ function asAnnounced(node: string, endpoint: string): SealSeed {
 
 /** Under a version that isn't announced yet. */
 function underVersion(keyId: string, endpoint: string): SealSeed {
-  return async (seed) => {
-    const client = new RotationClient(endpoint);
-    try {
-      return await client.seal(keyId, seed, randomUUID());
-    } finally {
-      client.close();
-    }
-  };
+  return (seed) => withRotation(endpoint, (client) => client.seal(keyId, seed, randomUUID()));
 }

@@ -1,7 +1,7 @@
 import { sleep } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
-import { writingSide, type Arrangement, type Side } from '../src/plan/arrangement.ts';
-import { commonKeyId } from '../src/plan/rotation.ts';
+import type { Arrangement, Side } from '../src/plan/arrangement.ts';
+import { commonKeyId, mustBeSteady, steadiness } from '../src/plan/rotation.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { agentOf } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
@@ -47,22 +47,20 @@ async function onEveryNode(
   );
 }
 
-/**
- * Of a rotation: whether every API server has sealed with this key id for as long as the spec says, or is about to be asked
- * again. Only before rewriting begins: whoever goes back to the other key id meanwhile would rewrite what the others rewrote.
- */
+/** Of a rotation: whether every API server has sealed with this key id for long enough, or is about to be asked again. */
 export async function steady(
   run: MigrationRun,
   arrangement: Arrangement,
   keyId: string,
 ): Promise<'steady' | 'not yet'> {
   const { rotation, seen, steadySince } = run.state;
-  if (rotation === undefined || seen.rewrite.begun || writingSide(arrangement) !== seen.goal) return 'steady';
-  const since = steadySince?.keyId === keyId ? steadySince.at : Date.now();
-  run.patch({ steadySince: { keyId, at: since } });
-  const left = since + ms(run.spec.rotation.steadyFor as StringValue) - Date.now();
-  if (left <= 0) return 'steady';
-  run.waitFor(`every API server to seal with ${keyId} until ${new Date(Date.now() + left).toISOString()}`);
-  await sleep(Math.min(left, STEADY_POLL_MS));
+  if (rotation === undefined || !mustBeSteady(seen, arrangement)) return 'steady';
+  const now = Date.now();
+  const forMs = ms(run.spec.rotation.steadyFor as StringValue);
+  const { since, leftMs } = steadiness(steadySince, keyId, { forMs, now });
+  run.patch({ steadySince: since });
+  if (leftMs === 0) return 'steady';
+  run.waitFor(`every API server to seal with ${keyId} until ${new Date(now + leftMs).toISOString()}`);
+  await sleep(Math.min(leftMs, STEADY_POLL_MS));
   return 'not yet';
 }

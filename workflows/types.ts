@@ -8,7 +8,7 @@ import type { ConfiguredName, EnvelopeTarget } from '../src/envelope/types.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
-import type { Rotation } from '../src/plan/rotation.ts';
+import type { Rotation, Steady } from '../src/plan/rotation.ts';
 import type { Change, ClusterLook, Expected, Loaded, SealingKey } from '../src/plan/watch.ts';
 import type { ChunkCounts } from '../src/plan/counts.ts';
 import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
@@ -417,7 +417,7 @@ export interface MigrationState {
   /** Of a migration within one kms entry, once preflight knows its key ids. */
   rotation?: Rotation;
   /** Since when every API server has been seen to seal with a rotation's key id. */
-  steadySince?: { keyId: string; at: number } | undefined;
+  steadySince?: Steady | undefined;
   reads?: ReadsResult;
   shards: ShardState[];
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];

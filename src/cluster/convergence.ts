@@ -2,7 +2,7 @@ import { KeyferryError } from '../errors.ts';
 import type { ServerLoad } from '../plan/gauges.ts';
 import type { Loaded } from '../plan/watch.ts';
 import type { ApiServer } from './api-server.ts';
-import { histogramOf, sumOf } from './prometheus.ts';
+import { histogramOf, samplesOf, sumOf } from './prometheus.ts';
 
 /** What an API server says of the EncryptionConfiguration it runs. */
 export interface LoadedConfiguration {
@@ -30,8 +30,7 @@ export type Convergence =
       failedReloads?: number;
     };
 
-const KEY_ID =
-  /^apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds\{([^}]*)\} ([0-9.e+]+)/gm;
+const KEY_ID_TOLD = 'apiserver_envelope_encryption_key_id_hash_status_last_timestamp_seconds';
 const KEY_ID_HASH = /(?:^|,)key_id_hash="(sha256:[0-9a-f]+)"/;
 const PROVIDER_NAME = /(?:^|,)provider_name="((?:[^"\\]|\\.)*)"/;
 const INFO = /^apiserver_encryption_config_controller_last_config_info\{([^}]*)\} 1\b/m;
@@ -99,11 +98,11 @@ function loadIn(name: string, metrics: string): ServerLoad {
 /** Of each provider the key id that was told last: the metric keeps those that were told before. */
 function keyIdHashesIn(metrics: string): Record<string, string> {
   const last = new Map<string, { hash: string; at: number }>();
-  for (const [, labels = '', at] of metrics.matchAll(KEY_ID)) {
+  for (const { labels, value: at } of samplesOf(metrics, KEY_ID_TOLD)) {
     const hash = KEY_ID_HASH.exec(labels)?.[1];
     const provider = PROVIDER_NAME.exec(labels)?.[1];
     if (hash === undefined || provider === undefined) continue;
-    if (Number(at) > (last.get(provider)?.at ?? 0)) last.set(provider, { hash, at: Number(at) });
+    if (at > (last.get(provider)?.at ?? 0)) last.set(provider, { hash, at });
   }
   return Object.fromEntries([...last].map(([provider, { hash }]) => [provider, hash]));
 }

@@ -1,10 +1,10 @@
-import { createHash } from 'node:crypto';
 import { KeyferryError } from '../errors.ts';
 import type { ServerLoad } from '../plan/gauges.ts';
 import type { ClusterLook, ServerLook } from '../plan/watch.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Cluster } from './cluster.ts';
 import { loadedConfiguration } from './convergence.ts';
+import { hashInMetrics } from './metric-hash.ts';
 
 const LEASES =
   '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io%2Fidentity%3Dkube-apiserver';
@@ -108,9 +108,9 @@ function leasesIn(body: unknown): IdentityLease[] {
   }));
 }
 
-/** As kube-apiserver shows its identity in the labels of its metrics: the Lease's name, hashed. */
+/** As kube-apiserver shows its identity in the labels of its metrics: by the Lease's name. */
 function identityOf(lease: IdentityLease): string {
-  return `sha256:${createHash('sha256').update(lease.name).digest('hex')}`;
+  return hashInMetrics(lease.name);
 }
 
 const looks = new WeakMap<Cluster, { at: number; look: Promise<CloseLook> }>();

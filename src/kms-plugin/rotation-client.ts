@@ -18,6 +18,19 @@ export interface PluginVersions {
   readonly announceableKeyId: string | undefined;
 }
 
+/** Asks the plugin at an endpoint over a connection of its own. @throws KeyferryError of {@link RotationClient} */
+export async function withRotation<T>(
+  endpoint: string,
+  ask: (client: RotationClient) => Promise<T>,
+): Promise<T> {
+  const client = new RotationClient(endpoint);
+  try {
+    return await ask(client);
+  } finally {
+    client.close();
+  }
+}
+
 /**
  * Leads the rotation of a key whose plugin is keyferry's and was told to wait for it.
  *

@@ -1,24 +1,14 @@
 import { baseKeyId } from './generation.ts';
-import type { Check, KeyVersions, NodeFindings } from './preflight.ts';
+import { failed, type Check, type KeyVersions, type NodeFindings } from './preflight.ts';
 import type { Rotation } from './rotation.ts';
 
 /** Of a rotation: whether every node's plugin is led, and all go from one version to the same newer one. */
 export function rotationChecks(nodes: readonly NodeFindings[]): Check[] {
-  const checks: Check[] = [];
-  for (const { node, rotation } of nodes) {
-    if (rotation === undefined || 'answer' in rotation) continue;
-    const { message, remedy, retryable } = rotation.trouble;
-    checks.push({
-      name: `rotation on ${node}`,
-      outcome: 'fail',
-      detail: message,
-      remedy,
-      ...(retryable === true ? { passing: true } : {}),
-    });
-  }
+  const troubled = nodes.flatMap(({ node, rotation }) =>
+    rotation !== undefined && 'trouble' in rotation ? [failed(`rotation on ${node}`, rotation.trouble)] : [],
+  );
   const versions = versionsOf(nodes);
-  if (versions.length === 0 || checks.length > 0) return checks;
-  return [newerVersion(versions)];
+  return versions.length === 0 || troubled.length > 0 ? troubled : [newerVersion(versions)];
 }
 
 /** A rotation's key ids, where the plugins know two versions between them: an older one, and the newest. */

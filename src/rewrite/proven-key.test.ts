@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { hashOfKeyId } from '../cluster/key-id-hash.ts';
+import { hashInMetrics } from '../cluster/metric-hash.ts';
 import type { KmsConnector } from '../encryption-config/index.ts';
 import { sealingOnlyUnder } from './proven-key.ts';
 
@@ -16,13 +16,13 @@ const ENTRY = { name: 'vault', endpoint: 'unix:///p.sock', timeoutMs: 1_000 };
 
 describe('a plugin seals for the engine', () => {
   it('under the key id that API servers were proven to seal with', async () => {
-    const proven = { provider: 'vault', keyIdHash: hashOfKeyId('key-2') };
+    const proven = { provider: 'vault', keyIdHash: hashInMetrics('key-2') };
     expect(await sealingOnlyUnder(proven, plugins).v2(ENTRY).writer()).toBe(SEED);
   });
 
   it.each([
-    ['another key id', { provider: 'vault', keyIdHash: hashOfKeyId('key-1') }],
-    ["another provider's", { provider: 'other', keyIdHash: hashOfKeyId('key-2') }],
+    ['another key id', { provider: 'vault', keyIdHash: hashInMetrics('key-1') }],
+    ["another provider's", { provider: 'other', keyIdHash: hashInMetrics('key-2') }],
     ['none', undefined],
   ])('not at all where %s was proven, but opens', async (_, proven) => {
     const sources = sealingOnlyUnder(proven, plugins).v2(ENTRY);

@@ -1,4 +1,4 @@
-import { hashOfKeyId } from '../cluster/key-id-hash.ts';
+import { hashInMetrics } from '../cluster/metric-hash.ts';
 import type { KmsConnector } from '../encryption-config/index.ts';
 import { KeyferryError } from '../errors.ts';
 import type { SealingKey } from '../plan/watch.ts';
@@ -20,7 +20,7 @@ export function sealingOnlyUnder(proven: SealingKey | undefined, plugins: KmsCon
         keyId: () => sources.keyId(),
         writer: async () => {
           const seed = await sources.writer();
-          if (proven?.provider === entry.name && proven.keyIdHash === hashOfKeyId(seed.keyId)) return seed;
+          if (proven?.provider === entry.name && proven.keyIdHash === hashInMetrics(seed.keyId)) return seed;
           throw new KeyferryError(
             'UnprovenKeyId',
             `the plugin of kms ${JSON.stringify(entry.name)} seals under the key id ${JSON.stringify(seed.keyId)}, which API servers weren't proven to seal with`,

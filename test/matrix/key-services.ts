@@ -9,7 +9,7 @@ import { findSoftHsm, SoftHsm } from '../../lab/soft-hsm.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { makeTransitKeys, TRANSIT_KEY, TRANSIT_MOUNT, vaultAdmin, vaultUrl } from '../../lab/vault.ts';
 import { AwsAlone, otherAccount, otherRegion, region, roleArn } from '../support/aws-alone.ts';
-import { askRotation } from '../support/led-vault.ts';
+import { withRotation } from '../../src/kms-plugin/rotation-client.ts';
 import { isRotated, type KeyServiceName, type RotatedName } from './journey.ts';
 
 const TOKEN = 'keyferry';
@@ -65,7 +65,7 @@ export class KeyServices {
     }
     await waitFor({ what: 'the plugins to see the new version', timeoutMs: SEEN_WITHIN_MS }, async () => {
       const versions = await Promise.all(
-        lab.nodes.map((node) => askRotation(this.#socket(node, name), (one) => one.versions())),
+        lab.nodes.map((node) => withRotation(`unix://${this.#socket(node, name)}`, (one) => one.versions())),
       );
       return versions.every(({ announcedKeyId, newestKeyId }) => announcedKeyId !== newestKeyId);
     });

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { type EncryptionContext } from '../../lab/encryption-configuration.ts';
 import { TRANSIT_KEY, TRANSIT_MOUNT, vaultAdmin } from '../../lab/vault.ts';
 import { waitFor } from '../../lab/wait.ts';
-import { RotationClient } from '../../src/kms-plugin/rotation-client.ts';
+import { withRotation, type RotationClient } from '../../src/kms-plugin/rotation-client.ts';
 import { ControlPlane, type ControlPlaneOptions } from './control-plane.ts';
 import { migratedValues } from './etcd.ts';
 
@@ -54,7 +54,7 @@ export class LedVault {
 
   /** As whoever leads a rotation asks the plugin of a node. */
   async ask<T>(node: string, question: (client: RotationClient) => Promise<T>): Promise<T> {
-    return await askRotation(this.plane.lab.paths.node(node).socket, question);
+    return await withRotation(`unix://${this.plane.lab.paths.node(node).socket}`, question);
   }
 
   /** The versions of the key that values in etcd lie under; no code of keyferry's is asked. */
@@ -72,19 +72,6 @@ export class LedVault {
       target: { kms: { name: 'vault', endpoint } },
       rotation: { steadyFor: '2s' },
     };
-  }
-}
-
-/** @param socket - an absolute path */
-export async function askRotation<T>(
-  socket: string,
-  question: (client: RotationClient) => Promise<T>,
-): Promise<T> {
-  const client = new RotationClient(`unix://${socket}`);
-  try {
-    return await question(client);
-  } finally {
-    client.close();
   }
 }
 
