@@ -1,9 +1,9 @@
 import { quick } from './activities.ts';
-import type { MigrationRun } from './migration-run.ts';
-import { fenceOf } from './watch.ts';
+import type { Run } from './run.ts';
+import { fenceOf } from './inputs.ts';
 
-/** Takes the cluster for this migration, and shuts out whoever may still write for an earlier epoch. */
-export async function raiseFence(run: MigrationRun): Promise<void> {
+/** Takes the cluster for this run, and shuts out whoever may still write for an earlier epoch. */
+export async function raiseFence(run: Run): Promise<void> {
   const { cluster, fence } = fenceOf(run);
   const epoch = fence.epoch + 1;
   await quick.raiseFence({ cluster, fence: { ...fence, epoch } });
@@ -11,6 +11,6 @@ export async function raiseFence(run: MigrationRun): Promise<void> {
 }
 
 /** Gives the cluster back. */
-export async function dropFence(run: MigrationRun): Promise<void> {
+export async function dropFence(run: Run): Promise<void> {
   await quick.dropFence(fenceOf(run));
 }

@@ -4,7 +4,8 @@ import { nodeFile, nodeOf } from '../src/plan/sides.ts';
 import { agentOf, cluster } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { announce, keyIdOf, steady } from './rotation.ts';
-import { fenceOf, look } from './watch.ts';
+import { fenceOf } from './inputs.ts';
+import { look } from './watch.ts';
 import type { Resource, SealedCanary } from './types.ts';
 
 /** Shows by canaries that every API server is where its file says, and reads what the other side writes. */

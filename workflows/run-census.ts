@@ -10,7 +10,7 @@ import { census } from './census.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { reads } from './reads.ts';
 import type { CensusTally, ReadsResult } from './types.ts';
-import { waivedBy } from './waivers.ts';
+import { waivedBy } from './inputs.ts';
 
 const child = {
   cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

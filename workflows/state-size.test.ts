@@ -8,7 +8,7 @@ import { addReads, addTally, emptyTally, NO_READS, type CensusTally } from '../s
 import { MAX_WAIVERS } from '../src/plan/waivers.ts';
 import { clipped, MAX_WORDS } from '../src/plan/words.ts';
 import { MAX_API_SERVERS, MAX_RESOURCES } from '../src/spec/migration.ts';
-import { MAX_STALLED, MAX_TIMELINE } from './migration-run.ts';
+import { MAX_STALLED, MAX_TIMELINE } from './run.ts';
 import type { MigrationState, ReadsResult } from './types.ts';
 
 const KIB = 1024;

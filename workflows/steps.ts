@@ -14,7 +14,8 @@ import { rewrite } from './rewrite.ts';
 import { checkWaivers } from './waivers.ts';
 import { arrange, converge } from './converge.ts';
 import { dropFence, raiseFence } from './fence.ts';
-import { fenceOf, look, watch } from './watch.ts';
+import { fenceOf } from './inputs.ts';
+import { look, watch } from './watch.ts';
 import type { CensusTally } from './types.ts';
 
 /** Longer than a process takes that is restarted: an API server's plugin, and then the API server. */

@@ -386,21 +386,41 @@ export interface TimelineEntry {
   reason?: string;
 }
 
-/** All that a migration knows; what one run hands to the next. Bounded in size. */
-export interface MigrationState {
-  /** Names kept files; the same through all runs. */
+/** What whoever rewrites a cluster's objects knows of that. Bounded in size. */
+export interface RunState {
+  /** Names kept files, and holds the cluster's Lease; the same through all runs. */
   id: string;
-  seen: Observed;
   checks: Check[];
   resources: Resource[];
+  /** The fence's epoch: whoever comes with an older one is refused. */
+  epoch: number;
+  shards: ShardState[];
+  refusals: Refusal[];
+  /** etcd's revision at the end of the last rewriting. */
+  rewrittenAt: number;
+  /** Objects per second that a person asked for instead of the spec's; 0: no limit. */
+  objectsPerSecond?: number;
+  /** What the step under way waits for. */
+  waiting?: { for: string; since: number } | undefined;
+  /** Since when the step under way has failed, again and again. */
+  failingSince?: number | undefined;
+  /** When a hold was asked for; it holds once every writer has answered. */
+  stopping: boolean;
+  rate: { at: number; done: number }[];
+  timeline: TimelineEntry[];
+  startedAt: number;
+  finishedAt?: number;
+}
+
+/** All that a migration knows; what one run hands to the next. Bounded in size. */
+export interface MigrationState extends RunState {
+  seen: Observed;
   canaryResources: string[];
   names: ConfiguredName[];
   /** The hash of each API server's file in each arrangement, worked out on its node before anything is changed. */
   hashes: Record<string, Record<Arrangement, string>>;
   /** What each API server was when it was last seen to have loaded its file. */
   loaded: Record<string, Loaded>;
-  /** The fence's epoch: whoever comes with an older one is refused. */
-  epoch: number;
   /** The hash for which each API server was last restarted: it isn't done twice without a person. */
   restarted: Record<string, string>;
   /** The census before anything was changed, and the newest one; without the objects to be read. */
@@ -419,27 +439,11 @@ export interface MigrationState {
   /** Since when every API server has been seen to seal with a rotation's key id. */
   steadySince?: Steady | undefined;
   reads?: ReadsResult;
-  shards: ShardState[];
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
-  refusals: Refusal[];
   /** Objects that persons gave up; those with a proof are left out of rewriting, census and reads. */
   waivers: Waiver[];
-  /** etcd's revision at the end of the last rewriting. */
-  rewrittenAt: number;
   /** When the present writer was proven on all API servers. */
   writerSince?: number;
   /** Until when it soaks; 0 before that has begun. */
   soakUntil: number;
-  /** Objects per second that a person asked for instead of the spec's; 0: no limit. */
-  objectsPerSecond?: number;
-  /** What the step under way waits for. */
-  waiting?: { for: string; since: number };
-  /** Since when the step under way has failed, again and again. */
-  failingSince?: number;
-  /** When a hold was asked for; it holds once every writer has answered. */
-  stopping: boolean;
-  rate: { at: number; done: number }[];
-  timeline: TimelineEntry[];
-  startedAt: number;
-  finishedAt?: number;
 }

@@ -1,13 +1,7 @@
-import { everyServerReadsBoth, objectId, provenWaivers } from '../src/plan/waivers.ts';
+import { everyServerReadsBoth, objectId } from '../src/plan/waivers.ts';
 import { cluster } from './activities.ts';
 import type { MigrationRun } from './migration-run.ts';
-import type { WaivedValue, Waiver } from './types.ts';
-
-/** The values that are waived, as an input has them. */
-export function waivedBy({ state }: MigrationRun): { waived?: WaivedValue[] } {
-  const waived = provenWaivers(state.waivers);
-  return waived.length === 0 ? {} : { waived };
-}
+import type { Waiver } from './types.ts';
 
 /**
  * Asks the API servers for everything that was waived: what one of them can read is waived no longer, and the timeline

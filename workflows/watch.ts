@@ -1,20 +1,11 @@
-import type { Expected } from '../src/plan/watch.ts';
 import { changesIn } from '../src/plan/watch.ts';
 import { cluster, watching } from './activities.ts';
+import { expectations, lookInput } from './inputs.ts';
 import type { MigrationRun } from './migration-run.ts';
-import type { ClusterLook, FenceInput, GuardedInput, LookInput } from './types.ts';
+import type { ClusterLook } from './types.ts';
 
 /** One activity watches for so long; the next one goes on. */
 const WATCH_MS = 60 * 60_000;
-
-/** What lets a writer write only for as long as nothing has changed. */
-export function guardOf(run: MigrationRun): GuardedInput {
-  return { ...fenceOf(run), ...lookInput(run), expected: expectations(run) };
-}
-
-export function fenceOf({ spec, state }: MigrationRun): FenceInput {
-  return { cluster: spec.cluster, fence: { holder: state.id, epoch: state.epoch } };
-}
 
 /** Looks at every API server, and tells the plan what is different. */
 export async function look(run: MigrationRun): Promise<'same' | 'changed'> {
@@ -52,33 +43,4 @@ function tellChanges(run: MigrationRun, seen: ClusterLook): 'same' | 'changed' {
     run.event({ kind: 'strangers', servers: seen.strangers });
   }
   return changes.length === 0 && seen.strangers.length === 0 ? 'same' : 'changed';
-}
-
-function lookInput({ spec, state }: MigrationRun): LookInput {
-  const known = Object.values(state.loaded).flatMap(({ identity }) =>
-    identity === undefined ? [] : [identity],
-  );
-  return { cluster: spec.cluster, known };
-}
-
-/** What each API server may be seen to run; of one that has settled, also in which process. */
-function expectations({ state }: MigrationRun): Record<string, Expected> {
-  return Object.fromEntries(
-    state.seen.servers.flatMap(({ name, mayRun, doubted }): [string, Expected][] => {
-      const hashes = state.hashes[name];
-      if (hashes === undefined || doubted) return [];
-      const loaded = mayRun.length === 1 ? state.loaded[name] : undefined;
-      const { sealing } = state;
-      return [
-        [
-          name,
-          {
-            hashes: mayRun.map((one) => hashes[one]),
-            ...(loaded === undefined ? {} : { loaded }),
-            sealing,
-          },
-        ],
-      ];
-    }),
-  );
 }

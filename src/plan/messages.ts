@@ -7,7 +7,7 @@ export type MessageKind = 'pause' | 'resume' | 'approve' | 'rollback' | 'forward
 export interface Message {
   actor: string;
   reason: string;
-  gate?: Gate;
+  gate?: Gate | 'trim';
   /** What is waived: `secrets/ns/name`. */
   object?: string;
   /** Of a rate; 0: no limit. */
@@ -66,8 +66,11 @@ export function parseMessage(kind: MessageKind, raw: unknown): Verdict<Message> 
   }
   if (kind !== 'approve') return { ok: true, value: message };
   const { gate } = fields;
-  if (gate !== 'cutover' && gate !== 'cleanup') {
-    return { ok: false, why: 'approve needs a gate: {"gate": "cutover"} or {"gate": "cleanup"}' };
+  if (gate !== 'cutover' && gate !== 'cleanup' && gate !== 'trim') {
+    return {
+      ok: false,
+      why: 'approve needs a gate: {"gate": "cutover"} or {"gate": "cleanup"}; of a StorageVersionMigration {"gate": "trim"}',
+    };
   }
   return { ok: true, value: { ...message, gate } };
 }
