@@ -121,15 +121,30 @@ async function compact(lab: Lab): Promise<number> {
   return 1;
 }
 
+interface MemberStatus {
+  readonly header: { readonly member_id: string };
+  readonly leader: string;
+}
+
+async function statusOf(lab: Lab, name: string): Promise<MemberStatus> {
+  const endpoint = clientUrl(etcdMemberOf(lab.config, name));
+  return (await askEtcd(lab, '/v3/maintenance/status', {}, [endpoint])) as MemberStatus;
+}
+
 /** The member that leads, by the name of its process. */
 export async function leaderOf(lab: Lab): Promise<string> {
-  for (const member of lab.config.etcd.members) {
-    const status = (await askEtcd(lab, '/v3/maintenance/status', {}, [clientUrl(member)]).catch(
-      () => undefined,
-    )) as { header: { member_id: string }; leader: string } | undefined;
-    if (status !== undefined && status.leader === status.header.member_id) return member.name;
+  for (const { name } of lab.config.etcd.members) {
+    const status = await statusOf(lab, name).catch(() => undefined);
+    if (status !== undefined && status.leader === status.header.member_id) return name;
   }
   throw new Error('no member of etcd leads');
+}
+
+/** Hands the lead to another member, as an operator does before maintenance. */
+export async function moveLeader(lab: Lab, to: string): Promise<void> {
+  const endpoint = clientUrl(etcdMemberOf(lab.config, await leaderOf(lab)));
+  const { header } = await statusOf(lab, to);
+  await askEtcd(lab, '/v3/maintenance/transfer-leadership', { targetID: header.member_id }, [endpoint]);
 }
 
 /** Rewrites the database file of one member, which answers nothing meanwhile. */
