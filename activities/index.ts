@@ -6,6 +6,7 @@ import { convergenceActivities } from './convergence.ts';
 import { cutoverActivities } from './cutover.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 import { fenceActivities } from './fence.ts';
+import { nativeMigrationActivities } from './native-migration.ts';
 import { preflightActivities } from './preflight.ts';
 import { rewriteActivities } from './rewrite.ts';
 import { scanActivities } from './scan.ts';
@@ -25,6 +26,7 @@ export function clusterActivities(dependencies: ClusterDependencies) {
     ...canaryActivities(dependencies),
     ...scanActivities(dependencies),
     ...rewriteActivities(dependencies),
+    ...nativeMigrationActivities(dependencies),
     ...censusActivities(dependencies),
     ...verifyActivities(dependencies),
     ...cutoverActivities(dependencies),

@@ -1,16 +1,13 @@
 import { activityInfo, cancellationSignal } from '@temporalio/activity';
 import type { Cluster } from '../src/cluster/cluster.ts';
-import { checkFence } from '../src/cluster/fence.ts';
-import { recentLook } from '../src/cluster/identity.ts';
-import { KeyferryError } from '../src/errors.ts';
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { waivedValues } from '../src/plan/waivers.ts';
-import { changesIn } from '../src/plan/watch.ts';
 import type { ChunkResult, RewriteEngine } from '../src/rewrite/engine.ts';
 import { Pace } from '../src/rewrite/pace.ts';
-import { LOOK_MS, throttleOf } from '../src/rewrite/throttle.ts';
-import type { GuardedInput, RewriteChunkInput } from '../workflows/types.ts';
+import { throttleOf } from '../src/rewrite/throttle.ts';
+import type { RewriteChunkInput } from '../workflows/types.ts';
 import { beating } from './beating.ts';
+import { guard } from './guard.ts';
 
 /** What a retry is told of the attempt before it. */
 type ChunkProgress = Pick<ChunkResult, 'counts' | 'refusals'> & { cursor: string };
@@ -61,21 +58,4 @@ export async function rewriteChunkBy(
     refusals: named(result.refusals),
     ...(slowed === undefined ? {} : { slowed }),
   };
-}
-
-/** @throws KeyferryError `Fenced`; `ServersChanged` when the API servers aren't those any more that were proven */
-async function guard(
-  cluster: Cluster,
-  { fence, known, expected }: Omit<GuardedInput, 'cluster'>,
-): Promise<void> {
-  await checkFence(cluster, fence);
-  const { look } = await recentLook(cluster, known, LOOK_MS);
-  const whys = [
-    ...changesIn(look, expected).map(({ why }) => why),
-    ...look.strangers.map((stranger) => `${stranger} lives, and isn't listed`),
-  ];
-  if (whys.length === 0) return;
-  throw new KeyferryError('ServersChanged', whys.join('; '), {
-    remedy: 'keyferry looks at every API server before it goes on',
-  });
 }

@@ -5,6 +5,14 @@ import type { Fence } from '../src/cluster/fence.ts';
 import type { Resource } from '../src/cluster/resources.ts';
 import type { Arrangement, ProviderRef, ProviderReference } from '../src/encryption-config/types.ts';
 import type { ConfiguredName, EnvelopeTarget } from '../src/envelope/types.ts';
+import type { FormatSample } from '../src/plan/format-sample.ts';
+import type {
+  NativeApi,
+  NativeLook,
+  NativeMemory,
+  NativeObject,
+  NativeOutcome,
+} from '../src/plan/native-migration.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
@@ -22,6 +30,7 @@ export type {
   ClusterLook,
   Expected,
   Fence,
+  FormatSample,
   Loaded,
   Check,
   ChunkCounts,
@@ -31,6 +40,7 @@ export type {
   Gate,
   KeyRange,
   MessageKind,
+  NativeLook,
   NodeFindings,
   ObjectName,
   Phase,
@@ -163,6 +173,44 @@ export interface EtcdChunkInput extends RewriteChunkInput {
   configuration: NodeConfiguration;
   /** What API servers were proven to seal with, where that has a key id. */
   sealing?: SealingKey;
+}
+
+export interface AskForNativeInput extends FenceInput {
+  resource: Resource;
+  /** What the StorageVersionMigration is called: a retry finds its own by it. */
+  name: string;
+}
+
+export interface NativeAsked {
+  api: NativeApi;
+  object: NativeObject;
+}
+
+export interface WatchNativeInput {
+  cluster: ClusterSpec;
+  api: NativeApi;
+  resource: Resource;
+  name: string;
+  /** As which it was last seen; absent: as gone. */
+  revision?: string;
+  /** Milliseconds to watch for, at most. */
+  forMs: number;
+  /** Where nothing else may have changed meanwhile. */
+  guarded?: Omit<GuardedInput, 'cluster'>;
+}
+
+export interface WithdrawNativeInput {
+  cluster: ClusterSpec;
+  api: NativeApi;
+  object: NativeObject;
+}
+
+/** Which objects are counted, and by what. */
+export interface FormatSampleInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  target: EnvelopeTarget;
+  names: ConfiguredName[];
 }
 
 export interface CensusChunkInput {
@@ -315,6 +363,47 @@ export interface ShardReport {
   stalled?: string;
   /** Why it isn't at full speed. */
   slowed?: string;
+}
+
+/** What the cluster's own storage version migrator is asked for, and how it is followed. */
+export interface NativeInput extends AskForNativeInput {
+  /** Where an API server that changes ends it; absent: none is looked at. */
+  guarded?: Omit<GuardedInput, 'cluster' | 'fence'>;
+  /** What progress is counted by; absent: none is. */
+  progress?: Omit<FormatSampleInput, 'cluster' | 'resource'> & { goal: 'source' | 'target' };
+  /** Its number in its parent's list, for its reports. */
+  index: number;
+  /** Objects between two reports to the parent. */
+  reportEvery: number;
+  counts: ChunkCounts;
+  /** Handed over when a run goes on in another. */
+  from?: NativeState;
+}
+
+/** What one run of a followed StorageVersionMigration hands to the next. */
+export interface NativeState {
+  asked: NativeAsked;
+  memory: NativeMemory;
+  /** No more of it is wanted: it is followed to its end all the same. */
+  stopping: boolean;
+  changed: boolean;
+  /** Objects that were where they shall be when it began. */
+  arrivedBefore: number;
+}
+
+export interface NativeResult {
+  outcome: NativeOutcome;
+  /** As it was last seen. */
+  object: NativeObject;
+  apiVersion: string;
+  /** Why it ended so, in words that hold nothing of an object. */
+  why?: string;
+  /** Whether its controller may be writing on, and nothing can tell. */
+  writerLeft: boolean;
+  counts: ChunkCounts;
+  /** Whether it was asked to end, or an API server isn't the proven one any more: then another is to be asked for. */
+  stopped: boolean;
+  changed: boolean;
 }
 
 /** How far a walk over all objects got; what one run of it hands to the next. */

@@ -4,6 +4,7 @@ import type { Resource } from '../cluster/resources.ts';
 import type { ProviderRef } from '../encryption-config/types.ts';
 import { parseHeader, type CompiledNames } from '../envelope/header.ts';
 import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
+import type { FormatSample } from '../plan/format-sample.ts';
 import { refText } from '../plan/sides.ts';
 import {
   addReads,
@@ -70,6 +71,31 @@ export async function quickCount(
     whole.resources.push({ resource, objects: own, representatives: tally.representatives });
   }
   return whole;
+}
+
+/**
+ * How many objects of a resource are in the target's format; where time runs out, worked out from the first of them.
+ *
+ * @param options - `timeMs`: milliseconds after which no new page is begun
+ */
+export async function sampleFormat(
+  etcd: EtcdClient,
+  resource: Resource,
+  target: EnvelopeTarget,
+  names: CompiledNames,
+  options: { timeMs: number; signal: AbortSignal },
+): Promise<FormatSample> {
+  const began = Date.now();
+  const { tally, cursor } = await countFrom(etcd, resource, undefined, target, names, {
+    ...options,
+    onProgress: () => undefined,
+  });
+  const exact = cursor === undefined;
+  const objects = exact
+    ? tally.objects
+    : (await etcd.count(resource.etcdPrefix, endOfPrefix(resource.etcdPrefix))).count;
+  const inTarget = Math.round((tally.inTarget / Math.max(1, tally.objects)) * objects);
+  return { objects, inTarget, exact, tookMs: Date.now() - began };
 }
 
 /**

@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
 import type { ClusterSpec } from '../spec/migration.ts';
-import { apiServersOf, type ApiServer } from './api-server.ts';
+import { apiServersOf, type ApiRequest, type ApiResponse, type ApiServer } from './api-server.ts';
 import { EtcdClient } from './etcd.ts';
 import { KeyferryError } from '../errors.ts';
 
@@ -40,6 +40,29 @@ export function apiServerNamed(cluster: Cluster, name: string): ApiServer {
   throw new KeyferryError('NotFoundApiServer', `no API server is called "${name}"`, {
     remedy: `known are ${cluster.apiServers.map((server) => server.name).join(', ')}`,
   });
+}
+
+/** What one API server of several answered. */
+export interface Answer extends ApiResponse {
+  /** Its name. */
+  server: string;
+}
+
+/**
+ * Asks one API server after another until one answers, whatever it says.
+ *
+ * @throws KeyferryError `UnreachableApiServer`, `StartingApiServer`, retryable, when none does
+ */
+export async function askAny(cluster: Cluster, request: ApiRequest): Promise<Answer> {
+  let last: unknown;
+  for (const server of cluster.apiServers) {
+    try {
+      return { ...(await server.request({ timeoutMs: 10_000, ...request })), server: server.name };
+    } catch (error) {
+      last = error;
+    }
+  }
+  throw last;
 }
 
 /**

@@ -1,7 +1,6 @@
 import type { ITxnRequest, ITxnResponse } from 'etcd3';
 import { KeyferryError } from '../errors.ts';
-import type { ApiServer } from './api-server.ts';
-import type { Cluster } from './cluster.ts';
+import { askAny, type Cluster } from './cluster.ts';
 
 /** Which migration may write, and since when: whoever comes with an older epoch is refused. */
 export interface Fence {
@@ -152,22 +151,6 @@ async function readLease(cluster: Cluster): Promise<Lease | undefined> {
   if (status === 404) return undefined;
   if (status !== 200) throw unavailable(server, status);
   return body as Lease;
-}
-
-/** Asks one API server after another until one answers. */
-async function askAny(
-  cluster: Cluster,
-  request: Parameters<ApiServer['request']>[0],
-): Promise<Awaited<ReturnType<ApiServer['request']>> & { server: string }> {
-  let last: unknown;
-  for (const server of cluster.apiServers) {
-    try {
-      return { ...(await server.request({ timeoutMs: 10_000, ...request })), server: server.name };
-    } catch (error) {
-      last = error;
-    }
-  }
-  throw last;
 }
 
 function compareFence(cluster: Cluster, fence: Fence): NonNullable<ITxnRequest['compare']>[number] {
