@@ -18,6 +18,7 @@ export default {
   maxWorkers: Math.max(3, Math.floor(availableParallelism() / 2)),
   // No test waits for time to pass: this is for machines that do other work as well.
   testTimeout: 60_000,
+  testSequencer: '<rootDir>/test/support/longest-first.js',
   reporters: ['default', '<rootDir>/test/support/closing-line.js'],
   projects: [
     {
