@@ -31,8 +31,15 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
   const own = paths.node(node);
   const words = [
     ...(ownHostName.length === 0 ? [] : [...ownHostName, 'sh', '-c', 'hostname "$0" && exec "$@"', node]),
-    binaryOf(config, 'kube-apiserver'),
+    server.binary ?? binaryOf(config, 'kube-apiserver'),
     `--etcd-servers=${etcdUrls(config).join(',')}`,
+    ...(config.etcd.tls
+      ? [
+          `--etcd-cafile=${paths.etcd.caFile}`,
+          `--etcd-certfile=${paths.etcd.certFile}`,
+          `--etcd-keyfile=${paths.etcd.keyFile}`,
+        ]
+      : []),
     `--etcd-compaction-interval=${etcdCompactionSeconds}s`,
     '--bind-address=127.0.0.1',
     `--secure-port=${server.port}`,

@@ -29,6 +29,8 @@ export interface EtcdConfig {
   /** One, or an odd number of them. */
   readonly members: readonly EtcdMemberConfig[];
   readonly quotaBytes: number;
+  /** Clients speak TLS, and show a certificate; members among themselves don't. */
+  readonly tls: boolean;
 }
 
 export interface EtcdMemberConfig {
@@ -43,6 +45,8 @@ export interface ApiServerConfig {
   readonly port: number;
   /** Flags of this server alone; they win over those that all have. */
   readonly flags?: readonly string[];
+  /** The binary of this server alone; that of all unless given. */
+  readonly binary?: string;
 }
 
 export interface ApiServerOptions {

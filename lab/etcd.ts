@@ -1,12 +1,13 @@
 import { join } from 'node:path';
 import { type EtcdMemberConfig, type LabConfig } from './config.ts';
+import { etcdTls } from './etcd-tls.ts';
 import { HttpClient } from './http.ts';
 import { binaryOf, notPartOfThisLab } from './launch.ts';
 import { labPaths } from './paths.ts';
 import { type Launch } from './process.ts';
 
 export function etcdUrls(config: LabConfig): string[] {
-  return config.etcd.members.map(clientUrl);
+  return config.etcd.members.map((member) => clientUrl(config, member));
 }
 
 /** The processes of etcd's members: `etcd`, or `etcd-1` … where there are several. */
@@ -24,8 +25,13 @@ export function etcdMemberOf(config: LabConfig, name: string): EtcdMemberConfig 
   return member;
 }
 
-export function clientUrl(member: EtcdMemberConfig): string {
-  return `http://127.0.0.1:${member.port}`;
+export function clientUrl({ etcd }: LabConfig, member: EtcdMemberConfig): string {
+  return `${etcd.tls ? 'https' : 'http'}://127.0.0.1:${member.port}`;
+}
+
+/** A client of a member's JSON gateway. Close it after use. */
+export function etcdHttp(config: LabConfig, url: string, timeoutMs: number): HttpClient {
+  return new HttpClient(url, { timeoutMs, ...etcdTls(config) });
 }
 
 /** Where a member keeps its data. */
@@ -39,9 +45,11 @@ export function etcdFolder(config: LabConfig, name: string): string {
  */
 export function etcdLaunch(config: LabConfig, name: string): Launch {
   const member = etcdMemberOf(config, name);
-  const url = clientUrl(member);
+  const url = clientUrl(config, member);
   const peer = peerUrl(member);
-  const log = labPaths(config.dir).log(name);
+  const paths = labPaths(config.dir);
+  const { caFile, certFile, keyFile } = paths.etcd;
+  const log = paths.log(name);
   return {
     name,
     command: binaryOf(config, 'etcd'),
@@ -54,13 +62,21 @@ export function etcdLaunch(config: LabConfig, name: string): Launch {
       `--initial-advertise-peer-urls=${peer}`,
       `--initial-cluster=${config.etcd.members.map((one) => `${one.name}=${peerUrl(one)}`).join(',')}`,
       `--quota-backend-bytes=${config.etcd.quotaBytes}`,
+      ...(config.etcd.tls
+        ? [
+            `--cert-file=${certFile}`,
+            `--key-file=${keyFile}`,
+            `--trusted-ca-file=${caFile}`,
+            '--client-cert-auth=true',
+          ]
+        : []),
       '--unsafe-no-fsync=true',
       '--log-level=warn',
     ],
     log,
     readyWithinMs: 60_000,
     ready: async () => {
-      const client = new HttpClient(url, { timeoutMs: 5_000 });
+      const client = etcdHttp(config, url, 5_000);
       try {
         return (await client.request('GET', '/readyz')).status === 200;
       } finally {

@@ -9,6 +9,9 @@ export interface HttpAnswer {
 
 export interface HttpOptions {
   readonly ca?: string;
+  /** What the client shows of itself, with its key. */
+  readonly cert?: string;
+  readonly key?: string;
   readonly headers?: Readonly<Record<string, string>>;
   readonly maxSockets?: number;
   readonly timeoutMs?: number;
@@ -29,6 +32,8 @@ export class HttpClient {
           keepAlive: true,
           maxSockets,
           ...(options.ca === undefined ? {} : { ca: options.ca }),
+          ...(options.cert === undefined ? {} : { cert: options.cert }),
+          ...(options.key === undefined ? {} : { key: options.key }),
         })
       : new http.Agent({ keepAlive: true, maxSockets });
   }

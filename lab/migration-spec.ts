@@ -35,7 +35,11 @@ export function migrationSpec(config: LabConfig, overrides: MigrationOverrides =
           server: apiServerUrl(server),
           certificateAuthority: { file: paths.node(server.node).certificate },
         })),
-        etcd: { endpoints: etcdUrls(config), prefix: '/registry' },
+        etcd: {
+          endpoints: etcdUrls(config),
+          prefix: '/registry',
+          ...(config.etcd.tls ? { tls: paths.etcd } : {}),
+        },
         encryptionConfiguration: {
           file: anyNode.encryptionConfiguration,
           takeUp: config.apiServerOptions.reload ? 'Reload' : 'Restart',

@@ -9,6 +9,8 @@ export interface LabOptions {
   readonly apiServers?: number;
   /** Members of etcd (default 1); three go on without one of them. */
   readonly etcdMembers?: number;
+  /** etcd speaks TLS, and asks its clients for a certificate (default false); needs openssl. */
+  readonly etcdTls?: boolean;
   /** Take a changed encryption configuration up without a restart (default true). */
   readonly reload?: boolean;
   /** Default 60, as in Kubernetes. */

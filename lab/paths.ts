@@ -41,10 +41,18 @@ export interface LabPaths {
   readonly seed: string;
   readonly pki: string;
   readonly tokens: string;
+  readonly etcd: EtcdTlsPaths;
   readonly vault: VaultPaths;
   readonly temporal: string;
   node(name: string): NodePaths;
   log(process: string): string;
+}
+
+/** Where etcd speaks TLS: what its members and their clients show, by the names that a migration's spec has. */
+export interface EtcdTlsPaths {
+  readonly caFile: string;
+  readonly certFile: string;
+  readonly keyFile: string;
 }
 
 export interface VaultPaths {
@@ -85,6 +93,11 @@ export function labPaths(dir: string): LabPaths {
     seed: join(dir, 'seed.json'),
     pki: join(dir, 'pki'),
     tokens: join(dir, 'pki', 'tokens.csv'),
+    etcd: {
+      caFile: join(dir, 'pki', 'etcd', 'ca.crt'),
+      certFile: join(dir, 'pki', 'etcd', 'etcd.crt'),
+      keyFile: join(dir, 'pki', 'etcd', 'etcd.key'),
+    },
     vault: {
       dir: vault,
       config: join(vault, 'vault.hcl'),

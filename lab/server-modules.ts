@@ -33,6 +33,8 @@ export interface ServerModule {
 }
 
 const plain = () => '';
+/** Without it the server reports v0.0.0, and feature defaults follow the reported version. */
+const gitVersion = (version: string) => `-X k8s.io/component-base/version.gitVersion=v${version}`;
 
 export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
   // No server, but a program of others all the same that keyferry is tried with.
@@ -69,8 +71,7 @@ export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
     module: 'kubernetes',
     versionOf: 'k8s.io/kubernetes',
     main: 'k8s.io/kubernetes/cmd/kube-apiserver',
-    // Without it the server reports v0.0.0, and feature defaults follow the reported version.
-    ldflags: (version) => `-X k8s.io/component-base/version.gitVersion=v${version}`,
+    ldflags: gitVersion,
     env: 'KEYFERRY_KUBE_APISERVER',
     versionArgs: ['--version'],
     minimum: [1, 34],
@@ -121,6 +122,22 @@ export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
     takes: 'one to two minutes',
     inKubebuilderAssets: false,
   },
+};
+
+/** The minor version before the one that labs run: for tests in which API servers are upgraded and downgraded. */
+export const previousApiServer: ServerModule = {
+  name: 'kube-apiserver',
+  module: 'kubernetes-previous',
+  versionOf: 'k8s.io/kubernetes',
+  main: 'k8s.io/kubernetes/cmd/kube-apiserver',
+  ldflags: gitVersion,
+  env: 'KEYFERRY_KUBE_APISERVER_PREVIOUS',
+  // One of PATH may be of any version.
+  minimum: [1, 34],
+  minimumWhy: serverModules['kube-apiserver'].minimumWhy,
+  why: 'a migration is tried over API servers of two versions',
+  takes: 'three to four minutes',
+  inKubebuilderAssets: false,
 };
 
 export function moduleDir(server: ServerModule): string {

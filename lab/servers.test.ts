@@ -3,13 +3,23 @@ import { join } from 'node:path';
 import { describe, it, expect } from '@jest/globals';
 import { saysReady, shellQuote } from './keyferry-processes.ts';
 import { keyferryMain, labPaths, refuseDeepDir } from './paths.ts';
-import { moduleDir, pinnedVersion, serverModules, versionFits } from './server-modules.ts';
+import {
+  moduleDir,
+  pinnedVersion,
+  previousApiServer,
+  serverModules,
+  versionFits,
+  type ServerModule,
+} from './server-modules.ts';
 
 describe('the servers of a lab', () => {
-  it.each(Object.values(serverModules))('$name is pinned by a committed module', (server) => {
-    expect(pinnedVersion(server)).toMatch(/^\d+\.\d+\.\d+$/);
-    expect(existsSync(join(moduleDir(server), 'go.sum'))).toBe(true);
-  });
+  it.each([...Object.values(serverModules), previousApiServer])(
+    '$module is pinned by a committed module',
+    (server) => {
+      expect(pinnedVersion(server)).toMatch(/^\d+\.\d+\.\d+$/);
+      expect(existsSync(join(moduleDir(server), 'go.sum'))).toBe(true);
+    },
+  );
 
   it('take an API server that has the metric of the loaded configuration, and no older one', () => {
     const server = serverModules['kube-apiserver'];
@@ -18,6 +28,11 @@ describe('the servers of a lab', () => {
     expect(versionFits(server, 'Kubernetes v1.33.9')).toBe(false);
     expect(versionFits(server, 'Kubernetes v0.0.0-master')).toBe(false);
     expect(versionFits(server, '')).toBe(false);
+  });
+
+  it('have an older API server of the minor version right before', () => {
+    const minorOf = (server: ServerModule) => Number(pinnedVersion(server).split('.')[1]);
+    expect(minorOf(previousApiServer)).toBe(minorOf(serverModules['kube-apiserver']) - 1);
   });
 
   it('are started by the keyferry that runs', () => {

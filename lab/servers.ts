@@ -25,8 +25,13 @@ export type Say = (line: string) => void;
  * @throws KeyferryError `LabServerUnfit` when the variable names a binary that can't be used, `LabGoMissing` and
  * `LabBuild` when it can't be built
  */
-export async function findServer(name: ServerName, say: Say, signal?: AbortSignal): Promise<string> {
-  const server = serverModules[name];
+export async function findServer(
+  which: ServerName | ServerModule,
+  say: Say,
+  signal?: AbortSignal,
+): Promise<string> {
+  const server = typeof which === 'string' ? serverModules[which] : which;
+  const { name } = server;
   const named = process.env[server.env];
   if (named !== undefined && named !== '') {
     const file = resolve(named);

@@ -8,6 +8,7 @@ import { writeConfig, type ApiServerConfig, type EtcdMemberConfig, type LabConfi
 import { takeDown } from './down.ts';
 import { initialEncryptionConfiguration, initialKmsConfiguration } from './encryption-configuration.ts';
 import { etcdFolder, etcdLaunch, etcdNames } from './etcd.ts';
+import { writeEtcdCertificates } from './etcd-tls.ts';
 import { writeByRename } from './files.ts';
 import {
   agentLaunch,
@@ -75,6 +76,7 @@ async function newConfig(options: LabOptions): Promise<LabConfig> {
     etcd: {
       members: etcdNames(options.etcdMembers ?? 1).map((name) => ({ name, port: 0, peerPort: 0 })),
       quotaBytes: 8 * GIB,
+      tls: options.etcdTls ?? false,
     },
     apiServers: nodes.map((node) => ({ node, port: 0 })),
     sourcePlugins: options.sourcePlugins ?? false,
@@ -105,6 +107,7 @@ async function startServers(initial: LabConfig, options: LabOptions): Promise<La
     },
   };
   writePki(base);
+  if (base.etcd.tls) await writeEtcdCertificates(base);
   const kmsFromTheStart = writeEncryptionConfigurations(base, options);
   const start = starter(base, say, signal);
 

@@ -1,11 +1,13 @@
 // Finds or builds the real servers before the tests that need them: no test waits minutes for a compiler.
 import { findMinistack } from '../lab/ministack.ts';
 import { findServer } from '../lab/servers.ts';
-import { serverModules } from '../lab/server-modules.ts';
+import { previousApiServer, serverModules } from '../lab/server-modules.ts';
 import { findSoftHsm } from '../lab/soft-hsm.ts';
 
 for (const { name } of Object.values(serverModules)) {
   await findServer(name, console.log);
 }
+// The one before takes minutes as well, and is needed by one test only.
+if (process.argv.includes('--previous')) await findServer(previousApiServer, console.log);
 await findSoftHsm(console.log);
 await findMinistack(console.log);

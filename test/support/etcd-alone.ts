@@ -28,7 +28,7 @@ export class EtcdAlone {
     for (const name of etcdNames(members)) {
       settled.push({ name, port: await freePort(), peerPort: await freePort() });
     }
-    const config = await labOf('etcd', { etcd: { members: settled, quotaBytes: 1024 ** 3 } });
+    const config = await labOf('etcd', { etcd: { members: settled, quotaBytes: 1024 ** 3, tls: false } });
     const processes = new ProcessTable(labPaths(config.dir).run);
     await Promise.all(settled.map(({ name }) => processes.startAndWait(etcdLaunch(config, name))));
     return new EtcdAlone(config, processes);

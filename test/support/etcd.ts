@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clientUrl, etcdMemberOf, etcdUrls } from '../../lab/etcd.ts';
-import { HttpClient } from '../../lab/http.ts';
+import { clientUrl, etcdHttp, etcdMemberOf, etcdUrls } from '../../lab/etcd.ts';
 import { type Lab } from '../../lab/lab.ts';
 
 /** A value as etcd has it. */
@@ -29,7 +28,7 @@ export async function askEtcd(
 ): Promise<unknown> {
   const silent: unknown[] = [];
   for (const endpoint of endpoints) {
-    const client = new HttpClient(endpoint, { timeoutMs: 60_000 });
+    const client = etcdHttp(lab.config, endpoint, 60_000);
     try {
       return JSON.parse((await client.expect('POST', path, body)).text) as unknown;
     } catch (error) {
@@ -127,7 +126,7 @@ interface MemberStatus {
 }
 
 async function statusOf(lab: Lab, name: string): Promise<MemberStatus> {
-  const endpoint = clientUrl(etcdMemberOf(lab.config, name));
+  const endpoint = clientUrl(lab.config, etcdMemberOf(lab.config, name));
   return (await askEtcd(lab, '/v3/maintenance/status', {}, [endpoint])) as MemberStatus;
 }
 
@@ -142,14 +141,16 @@ export async function leaderOf(lab: Lab): Promise<string> {
 
 /** Hands the lead to another member, as an operator does before maintenance. */
 export async function moveLeader(lab: Lab, to: string): Promise<void> {
-  const endpoint = clientUrl(etcdMemberOf(lab.config, await leaderOf(lab)));
+  const endpoint = clientUrl(lab.config, etcdMemberOf(lab.config, await leaderOf(lab)));
   const { header } = await statusOf(lab, to);
   await askEtcd(lab, '/v3/maintenance/transfer-leadership', { targetID: header.member_id }, [endpoint]);
 }
 
 /** Rewrites the database file of one member, which answers nothing meanwhile. */
 export async function defragment(lab: Lab, name: string): Promise<void> {
-  await askEtcd(lab, '/v3/maintenance/defragment', {}, [clientUrl(etcdMemberOf(lab.config, name))]);
+  await askEtcd(lab, '/v3/maintenance/defragment', {}, [
+    clientUrl(lab.config, etcdMemberOf(lab.config, name)),
+  ]);
 }
 
 /** Removes a key from etcd behind the API servers' backs. */

@@ -14,7 +14,7 @@ export async function labOf(server: ServerName, parts: Partial<LabConfig> = {}):
     createdAt: new Date().toISOString(),
     cluster: `${server}-alone`,
     binaries: { [server]: await findServer(server, (line) => process.stderr.write(`${line}\n`)) },
-    etcd: { members: [], quotaBytes: 0 },
+    etcd: { members: [], quotaBytes: 0, tls: false },
     apiServers: [],
     sourcePlugins: false,
     apiServerOptions: {
