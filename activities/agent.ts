@@ -203,7 +203,9 @@ async function inspectPlugin(
   others: readonly PluginEntry[] = [],
 ): Promise<PluginFindings> {
   try {
-    const { keyId, latencyMs, checks } = await probePlugin(entry.endpoint, { timeoutMs: timeoutOf(entry) });
+    const { keyId, latencyMs, sealBytes, checks } = await probePlugin(entry.endpoint, {
+      timeoutMs: timeoutOf(entry),
+    });
     const apart = await Promise.all(
       others.filter(({ name }) => name !== entry.name).map((other) => checkEntries([other, entry])),
     );
@@ -214,6 +216,7 @@ async function inspectPlugin(
       latencyMs,
       problems: sentences(all, 'fail'),
       warnings: sentences(all, 'warn'),
+      ...(sealBytes === undefined ? {} : { sealBytes }),
       ...(remedy === undefined ? {} : { remedy }),
     };
   } catch (error) {

@@ -21,9 +21,9 @@ import {
   judgeAdmission,
   judgeConversion,
   judgeReads,
-  judgeRoom,
   judgeTargetName,
 } from '../src/plan/preflight-objects.ts';
+import { judgeRoom } from '../src/plan/preflight-room.ts';
 import {
   judgeClocks,
   judgeEtcd,
@@ -33,7 +33,7 @@ import {
   judgeStrangers,
   type ServerFindings,
 } from '../src/plan/preflight-servers.ts';
-import { nodeFile, targetOf } from '../src/plan/sides.ts';
+import { nodeFile, sourceOf, targetOf } from '../src/plan/sides.ts';
 import { probeAdmission } from '../src/rewrite/probe-admission.ts';
 import type { MigrationSpec } from '../src/spec/migration.ts';
 import type { PreflightInput, PreflightResult } from '../workflows/types.ts';
@@ -52,7 +52,13 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
      * Looks at the cluster from a worker: every check that needs no agent. Changes nothing but for objects of its own
      * that it creates and deletes again where webhooks are asked about updates.
      */
-    async preflight({ migration, hashes, names = [], rotateTo }: PreflightInput): Promise<PreflightResult> {
+    async preflight({
+      migration,
+      hashes,
+      names = [],
+      rotateTo,
+      sealBytes = {},
+    }: PreflightInput): Promise<PreflightResult> {
       const { spec } = migration;
       const target = targetOf(spec, rotateTo === undefined ? undefined : { target: rotateTo });
       const cluster = clusters.get(spec.cluster);
@@ -87,6 +93,8 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
           const signal = cancellationSignal();
           const counted = await asked(() =>
             quickCount(cluster.etcd, resources, target, configured, {
+              source: sourceOf(spec),
+              sealBytes,
               timeMs: COUNT_MS,
               signal,
             }),

@@ -12,6 +12,7 @@ import { namesMet } from '../src/plan/names.ts';
 import { judgeEtcdEngine, WATCHERS_CHECK } from '../src/plan/preflight-engine.ts';
 import { rotationChecks, rotationOf } from '../src/plan/preflight-rotation.ts';
 import { isRotation, type Rotation } from '../src/plan/rotation.ts';
+import { sealBytesOf } from '../src/plan/seal-bytes.ts';
 import { nodeFile, nodeOf, targetOf } from '../src/plan/sides.ts';
 import type { Arrangement } from '../src/plan/arrangement.ts';
 import type { Migration } from '../src/spec/migration.ts';
@@ -52,6 +53,7 @@ export async function preflight(migration: Migration): Promise<PreflightReport> 
     migration,
     hashes: present,
     names,
+    sealBytes: sealBytesOf(found),
     ...(rotation === undefined ? {} : { rotateTo: rotation.target }),
   });
   // A rotation leaves the files as they are: no API server is restarted for one.

@@ -14,6 +14,7 @@ import type {
   NativeOutcome,
 } from '../src/plan/native-migration.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
+import type { SealBytes } from '../src/plan/seal-bytes.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
 import type { MessageKind } from '../src/plan/messages.ts';
 import type { Rotation, Steady } from '../src/plan/rotation.ts';
@@ -61,6 +62,8 @@ export interface PreflightInput {
   names?: ConfiguredName[];
   /** Of a rotation: the key id that it leads to. */
   rotateTo?: string;
+  /** What the nodes' plugins add to each value; a workflow of the version before sends none. */
+  sealBytes?: SealBytes;
 }
 
 export interface PreflightResult {

@@ -5,6 +5,7 @@ import type { ProviderRef } from '../encryption-config/types.ts';
 import { parseHeader, type CompiledNames } from '../envelope/header.ts';
 import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
 import type { FormatSample } from '../plan/format-sample.ts';
+import type { SealBytes } from '../plan/seal-bytes.ts';
 import { refText } from '../plan/sides.ts';
 import {
   addReads,
@@ -15,6 +16,7 @@ import {
   type ReadFailure,
 } from '../plan/tally.ts';
 import { countFrom } from './count.ts';
+import { growthOf } from './growth.ts';
 import { readFrom, readObjects } from './reads.ts';
 
 /** What a quick count of all objects of some resources shows: a census with an end to its patience. */
@@ -23,6 +25,9 @@ export interface QuickCount {
   objects: number;
   /** Bytes of all objects' keys and values; where time ran out, worked out from those that were counted. */
   bytes: number;
+  /** How many objects are outside the target, and how many bytes more each will have in it, on average. */
+  outside: number;
+  growth: number;
   /** How many objects each resource has, and one of each sealing that was met. */
   resources: { resource: Resource; objects: number; representatives: ObjectName[] }[];
 }
@@ -46,16 +51,16 @@ export interface UnreadObject extends ReadFailure {
 /**
  * Counts what objects lie under in etcd.
  *
- * @param options - `timeMs`: milliseconds for all of it
+ * @param options - `sealBytes`: what plugins add to each value, where it is known; `timeMs`: milliseconds for all of it
  */
 export async function quickCount(
   etcd: EtcdClient,
   resources: readonly Resource[],
   target: EnvelopeTarget,
   names: CompiledNames,
-  options: { timeMs: number; signal: AbortSignal },
+  options: { source: ProviderRef; sealBytes: SealBytes; timeMs: number; signal: AbortSignal },
 ): Promise<QuickCount> {
-  const whole: QuickCount = { rows: [], objects: 0, bytes: 0, resources: [] };
+  const whole: QuickCount = { rows: [], objects: 0, bytes: 0, outside: 0, growth: 0, resources: [] };
   for (const resource of resources) {
     const { count } = await etcd.count(resource.etcdPrefix, endOfPrefix(resource.etcdPrefix));
     const { tally, bytes, cursor } = await countFrom(etcd, resource, undefined, target, names, {
@@ -68,8 +73,11 @@ export async function quickCount(
     whole.rows.push(...tally.rows);
     whole.objects += own;
     whole.bytes += complete ? bytes : Math.round((bytes / Math.max(1, tally.objects)) * count);
+    const part = (tally.objects - tally.inTarget) / Math.max(1, tally.objects);
+    whole.outside += Math.round(own * part);
     whole.resources.push({ resource, objects: own, representatives: tally.representatives });
   }
+  whole.growth = growthOf(whole.rows, target, options);
   return whole;
 }
 

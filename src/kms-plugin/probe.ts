@@ -1,6 +1,9 @@
 import type { Check } from '../plan/preflight.ts';
-import { examinePlugin, type ExaminationOptions } from './examination.ts';
+import { examinePlugin, type ExaminationOptions, type PluginSeal } from './examination.ts';
 import { judgePlugin } from './lint.ts';
+
+/** Tags and lengths of one annotation in a value. */
+const ANNOTATION_BYTES = 8;
 
 /** What a plugin showed when it was tried. */
 export interface PluginProbe {
@@ -8,6 +11,8 @@ export interface PluginProbe {
   readonly keyId: string;
   /** The slowest answer, in milliseconds. */
   readonly latencyMs: number;
+  /** Bytes of key id, ciphertext and annotations that Encrypt answered with: what each value gets beside its data. */
+  readonly sealBytes?: number;
   readonly checks: readonly Check[];
   /** The checks that failed, as sentences; empty when the plugin is fit. */
   readonly problems: readonly string[];
@@ -23,15 +28,24 @@ export interface PluginProbe {
  */
 export async function probePlugin(endpoint: string, options: ExaminationOptions = {}): Promise<PluginProbe> {
   const examination = await examinePlugin(endpoint, options);
-  const status = examination.rounds[0]?.before;
+  const [first] = examination.rounds;
+  const status = first?.before;
+  const sealed = first?.sealed;
   const checks = judgePlugin(examination);
   return {
     keyId: status !== undefined && 'answer' in status ? status.answer.keyId : '',
     latencyMs: examination.slowest.ms,
+    ...(sealed !== undefined && 'answer' in sealed ? { sealBytes: bytesOf(sealed.answer) } : {}),
     checks,
     problems: sentences(checks, 'fail'),
     warnings: sentences(checks, 'warn'),
   };
+}
+
+function bytesOf({ keyId, ciphertextBytes, annotationNames, annotationBytes }: PluginSeal): number {
+  return (
+    Buffer.byteLength(keyId) + ciphertextBytes + annotationBytes + ANNOTATION_BYTES * annotationNames.length
+  );
 }
 
 /** The checks with an outcome, as sentences. */

@@ -5,14 +5,13 @@ import {
   judgeAdmission,
   judgeConversion,
   judgeReads,
-  judgeRoom,
   judgeTargetName,
   type AdmissionFindings,
 } from './preflight-objects.ts';
 
 const MB = 1e6;
 const counted = (change: Partial<QuickCount> = {}): { answer: QuickCount } => ({
-  answer: { rows: [], objects: 100, bytes: 100 * MB, resources: [], ...change },
+  answer: { rows: [], objects: 100, bytes: 100 * MB, outside: 100, growth: 0, resources: [], ...change },
 });
 const reads = (...failures: UnreadObject[]): { answer: SampleReads } => ({
   answer: { read: 20, failures, moreFailures: 0 },
@@ -91,44 +90,6 @@ describe("the target's name", () => {
     expect(judgeTargetName(under(row), manyFailed, { type: 'identity' })).toBeUndefined());
   it('is not known where etcd could not be counted => fail', () =>
     expect(judgeTargetName(trouble, trouble, VAULT)?.outcome).toBe('fail'));
-});
-
-describe('room in etcd for 100 MB, which take about 125 MB again', () => {
-  /** What a member has in use and what it may have, in MB. */
-  function outcome(members: { used: number; quota?: number }[], pace = 0): string {
-    const endpoints = members.map((_, i) => `https://${i}`);
-    return judgeRoom(
-      counted(),
-      members.map(({ used }, i) => ({
-        endpoint: endpoints[i] ?? '',
-        version: '3.6.16',
-        dbSize: 10 * used * MB,
-        dbInUse: used * MB,
-        leads: false,
-      })),
-      members.map(({ quota }, i) => ({
-        endpoint: endpoints[i] ?? '',
-        ...(quota === undefined ? {} : { quotaBytes: quota * MB }),
-      })),
-      pace,
-    ).outcome;
-  }
-  it('plenty => pass', () => expect(outcome([{ used: 200, quota: 8_000 }])).toBe('pass'));
-  it('short of a fifth => warn', () => expect(outcome([{ used: 200, quota: 400 }])).toBe('warn'));
-  it('too little => fail', () => expect(outcome([{ used: 200, quota: 300 }])).toBe('fail'));
-  it('too little on one of two members => fail', () =>
-    expect(
-      outcome([
-        { used: 200, quota: 8_000 },
-        { used: 200, quota: 300 },
-      ]),
-    ).toBe('fail'));
-  it('enough for what a slow pace leaves between compactions => pass', () =>
-    expect(outcome([{ used: 200, quota: 300 }], 0.01)).toBe('pass'));
-  it('of the usual 2 GiB, where a member does not tell => pass, or warn', () => {
-    expect(outcome([{ used: 200 }])).toBe('pass');
-    expect(outcome([{ used: 2_100 }])).toBe('warn');
-  });
 });
 
 describe('conversion of a custom resource', () => {

@@ -1,8 +1,6 @@
 import type { AdmissionHook } from '../cluster/admission.ts';
 import type { SampleReads, QuickCount, UnreadObject } from '../census/survey.ts';
 import type { Conversion } from '../cluster/conversion.ts';
-import type { EtcdMember } from '../cluster/etcd.ts';
-import type { EtcdMetrics } from '../cluster/etcd-metrics.ts';
 import type { UpdateProbe } from '../rewrite/probe.ts';
 import type { ProviderRef } from '../encryption-config/types.ts';
 import { refText } from './sides.ts';
@@ -10,15 +8,6 @@ import { failed, judged, type Asked, type Check } from './preflight.ts';
 
 /** How many names one line has room for. */
 const NAMED = 10;
-/** A rewritten object takes its bytes again, its header, and its share of the tree's pages. */
-const ROOM_FACTOR = 1.25;
-/** Part of etcd's quota above which its own room is said to be short. */
-const QUOTA_SHORT = 0.8;
-/** Seconds until what was rewritten is compacted away: API servers compact every 5 minutes what is older than that. */
-const COMPACTED_AFTER_S = 600;
-/** What etcd takes where nothing else is set. */
-const USUAL_QUOTA = 2 * 1024 ** 3;
-
 /**
  * Judges whether objects can be read before anything is changed. An API server that restarts while it can't open an object
  * never gets ready: where servers are to be restarted, nothing may be unreadable.
@@ -73,41 +62,6 @@ export function judgeTargetName(
       outcome: 'fail',
       detail: `${already}, and the present configuration doesn't open ${named(byObject(unread), moreFailures)}`,
       remedy: `give the target a name that nothing is sealed under; or, if its key is the one that sealed them, add it to the files as a last provider first, so that keyferry can see that it opens them`,
-    };
-  });
-}
-
-/** Judges whether etcd's members have room for a second version of every object. */
-export function judgeRoom(
-  asked: Asked<QuickCount>,
-  members: readonly EtcdMember[],
-  metrics: readonly EtcdMetrics[],
-  objectsPerSecond: number,
-): Check {
-  return judged('room in etcd', asked, ({ objects, bytes }) => {
-    const share =
-      objectsPerSecond === 0 ? 1 : Math.min(1, (objectsPerSecond * COMPACTED_AFTER_S) / Math.max(1, objects));
-    const needed = Math.ceil(bytes * ROOM_FACTOR * share);
-    const rooms = members.flatMap((member) => {
-      if ('silent' in member) return [];
-      const told = metrics.find(({ endpoint }) => endpoint === member.endpoint)?.quotaBytes;
-      // 0 is how a member is told to take what is usual.
-      const quota = told === undefined || told === 0 ? USUAL_QUOTA : told;
-      const part = (member.dbInUse + needed) / quota;
-      return [{ ...member, part, quota, usual: told === undefined }];
-    });
-    const tightest = rooms.sort((a, b) => b.part - a.part)[0];
-    if (tightest === undefined) {
-      return { outcome: 'warn', detail: 'no member of etcd answered', remedy: 'bring them back' };
-    }
-    const quota = `${megabytes(tightest.quota)}${tightest.usual ? " (etcd's usual quota: its own is not told)" : ''}`;
-    const detail = `${objects.toLocaleString('en')} objects of ${megabytes(bytes)} need about ${megabytes(needed)} until they are compacted; ${tightest.endpoint} has ${megabytes(tightest.dbInUse)} in use of ${quota}`;
-    if (tightest.part <= QUOTA_SHORT) return { outcome: 'pass', detail };
-    return {
-      outcome: tightest.part > 1 && !tightest.usual ? 'fail' : 'warn',
-      detail,
-      remedy:
-        'raise --quota-backend-bytes, or slow down (spec.pace.objectsPerSecond: less then lies there between two compactions); at its quota etcd refuses every write of the cluster',
     };
   });
 }
@@ -241,8 +195,4 @@ function named(all: readonly string[], unnamed: number): string {
   const shown = all.slice(0, NAMED).join(', ');
   const more = all.length - Math.min(all.length, NAMED) + unnamed;
   return more === 0 ? shown : `${shown} and ${more} more`;
-}
-
-function megabytes(bytes: number): string {
-  return `${(bytes / 1e6).toLocaleString('en', { maximumFractionDigits: bytes < 1e7 ? 1 : 0 })} MB`;
 }

@@ -34,6 +34,8 @@ export interface PluginFindings {
   remedy?: string;
   /** What is worth a warning; an agent of a version before has none. */
   warnings?: readonly string[];
+  /** Bytes of key id, encrypted DEK and annotations, as each value gets them; where it sealed anything, and an agent tells. */
+  sealBytes?: number;
 }
 
 /** The key ids of a plugin that is led. */
