@@ -1,5 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { etcdHttp, etcdUrls } from '../../lab/etcd.ts';
+import { HttpClient } from '../../lab/http.ts';
 import { Journal } from '../../lab/journal.ts';
 import { type Progress } from '../../src/plan/progress.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
@@ -70,15 +72,24 @@ describe('the engine Etcd over an etcd that asks for certificates, with files ta
   afterAll(() => cleanUp.run());
 
   test('etcd is asked by TLS only, and answers to nobody without a certificate', async () => {
-    const { endpoints, tls } = (
-      plane.lab.migrationSpec().spec['cluster'] as {
-        etcd: { endpoints: string[]; tls: { caFile: string } };
-      }
-    ).etcd;
-    expect(endpoints).toEqual([expect.stringMatching(/^https:/)]);
-    expect(readFileSync(tls.caFile, 'utf8')).toContain('BEGIN CERTIFICATE');
-    const etcd = plane.lab.config.etcd.members[0];
-    await expect(fetch(`http://127.0.0.1:${etcd?.port ?? 0}/version`)).resolves.toMatchObject({ ok: false });
+    const { config, paths } = plane.lab;
+    const [url = ''] = etcdUrls(config);
+    expect(plane.lab.migrationSpec().spec['cluster']).toMatchObject({
+      etcd: { endpoints: [url], tls: paths.etcd },
+    });
+    const answers = [
+      new HttpClient(url.replace('https:', 'http:')),
+      new HttpClient(url, { ca: readFileSync(paths.etcd.caFile, 'utf8') }),
+      etcdHttp(config, url, 5_000),
+    ].map(async (client) => {
+      const { status } = await client.request('GET', '/version').finally(() => client.close());
+      return status;
+    });
+    expect(await Promise.allSettled(answers)).toEqual([
+      expect.objectContaining({ status: 'rejected' }),
+      expect.objectContaining({ status: 'rejected' }),
+      { status: 'fulfilled', value: 200 },
+    ]);
   });
 
   test('while it is paused nothing of the source is rewritten', () => {

@@ -15,6 +15,7 @@ const LONGEST = [
   'etcd-engine',
   'rollback',
   'etcd-cluster',
+  'etcd-cluster-engine',
   'rotation',
   'migration-restart',
   'migration-reload',

@@ -1,0 +1,3 @@
+import { describeEtcdFaults } from '../support/etcd-faults.ts';
+
+describeEtcdFaults('Etcd');
