@@ -66,6 +66,17 @@ describe('an agent that looks at its node', () => {
     ]);
   });
 
+  it('tells how many bytes each plugin adds to a value', async () => {
+    await start('old.sock', 'old/number-1');
+    await start('new.sock', 'new/1');
+    // A sealed seed of 32 bytes with nonce and tag; an annotation of 24 + 1 bytes, with its tags and lengths.
+    const beside = 60 + 25 + 8;
+    expect(await agent.inspectNode(input)).toMatchObject({
+      plugin: { sealBytes: beside + 'new/1'.length },
+      sourcePlugin: { sealBytes: beside + 'old/number-1'.length },
+    });
+  });
+
   it('holds a migration up for what is wrong with the target, until it is mended', async () => {
     await start('old.sock', 'old/1');
     await start('new.sock', 'new/1', unwell);
