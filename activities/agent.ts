@@ -41,7 +41,7 @@ import { etcdEngineActivities } from './etcd-engine.ts';
 import { announceableKey, announceKey, inspectRotation } from './rotation.ts';
 import { sealCanaries } from './seal-canaries.ts';
 
-const RESTART_TIMEOUT_MS = 120_000;
+const RESTART_TIMEOUT_MS = 300_000;
 
 /** What an agent does on its node. Local keys never leave it: it answers with hashes and sealed values. */
 export function agentActivities(dependencies: AgentDependencies) {

@@ -63,7 +63,8 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
     command,
     args,
     log: paths.log(name),
-    readyWithinMs: 120_000,
+    // With a million objects it takes minutes to read them all.
+    readyWithinMs: 300_000,
     ready: async () => {
       const client = apiClient(config, node, 'admin', { timeoutMs: 5_000 });
       try {

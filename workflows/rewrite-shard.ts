@@ -8,6 +8,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import { MAX_REFUSALS, sum } from '../src/plan/counts.ts';
+import { nextChunkObjects } from '../src/plan/shards.ts';
 import { about, agentOf } from './activities.ts';
 import { troubleOf } from './failures.ts';
 import { shardRateSignal, shardReportSignal } from './messages.ts';
@@ -27,6 +28,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
   let cursor: string | undefined = input.range.start;
   let revision = 0;
   let reported = counts.examined;
+  let objects = limits.objects;
   let pause = FIRST_PAUSE_MS;
   let changed = false;
   /** How often it went on elsewhere. */
@@ -60,6 +62,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
     }
     let stalled: string | undefined;
     let slowed: ChunkResult['slowed'];
+    const begun = Date.now();
     try {
       const chunk = await rewriteChunk(input, turn, {
         cluster: input.cluster,
@@ -68,7 +71,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
         expected: input.expected,
         resource: input.resource,
         range: { ...input.range, start: cursor },
-        limits,
+        limits: { ...limits, objects },
         ...(input.schedule === undefined ? {} : { schedule: input.schedule }),
         ...(input.waived === undefined ? {} : { waived: input.waived }),
       });
@@ -77,6 +80,8 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
       refusals = [...refusals, ...chunk.refusals].slice(0, MAX_REFUSALS);
       revision = chunk.revision;
       ({ stalled, slowed } = chunk);
+      const last = { objects: chunk.counts.examined, tookMs: Date.now() - begun };
+      objects = nextChunkObjects(limits.objects, last);
     } catch (error) {
       if (isCancellation(error)) return result();
       const trouble = troubleOf(error);

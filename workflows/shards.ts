@@ -13,7 +13,7 @@ import { rewriteShard } from './rewrite-shard.ts';
 import type { Run } from './run.ts';
 import type { ShardResult, ShardState } from './types.ts';
 
-/** A chunk ends after so long, or after `chunkObjects`: what a death repeats at most, per shard. */
+/** A chunk ends after so long, or after so many objects: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
 
 /** Cuts the resources into shards. */
@@ -25,10 +25,11 @@ export async function planShards(run: Run): Promise<ShardState[]> {
     resources.map((resource) => quick.countObjects({ cluster: spec, resource })),
   );
   const all = counts.reduce((sum, one) => sum + one, 0);
+  const engine = run.shardExtras().agents === undefined ? 'APIServer' : 'Etcd';
   const planned = await Promise.all(
     resources.map(async (resource, i) => {
       // A resource without objects keeps one shard: some may appear.
-      const shards = Math.max(1, shardsFor(counts[i] ?? 0, all));
+      const shards = Math.max(1, shardsFor(counts[i] ?? 0, all, engine));
       const ranges = await cluster.planShards({ cluster: spec, resource, shards });
       return ranges.map((range) => ({ ...range, resource: resource.name, done: false, counts: NOTHING }));
     }),

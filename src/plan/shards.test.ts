@@ -1,24 +1,26 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { chunkObjects, MAX_SHARDS, reportEvery, shardsFor } from './shards.ts';
+import { chunkObjects, MAX_SHARDS, nextChunkObjects, reportEvery, shardsFor } from './shards.ts';
 
 describe('shards', () => {
-  it('a resource without objects needs none', () => expect(shardsFor(0, 10)).toBe(0));
-  it('a small cluster is not cut into crumbs', () => expect(shardsFor(400, 400)).toBe(1));
+  it('a resource without objects needs none', () => expect(shardsFor(0, 10, 'APIServer')).toBe(0));
+  it('a small cluster is not cut into crumbs', () => expect(shardsFor(400, 400, 'APIServer')).toBe(1));
   it('resources share them by their objects', () => {
-    expect(shardsFor(9_000, 10_000)).toBe(18);
-    expect(shardsFor(1_000, 10_000)).toBe(2);
+    expect(shardsFor(18_000, 20_000, 'APIServer')).toBe(18);
+    expect(shardsFor(2_000, 20_000, 'APIServer')).toBe(2);
   });
+  it('of an engine that is ten times as fast are a tenth as many', () =>
+    expect(shardsFor(100_000, 100_000, 'Etcd')).toBe(10));
   it('of all resources together are bounded: one more for each resource at most', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 1e7 }), { minLength: 1, maxLength: 100 }), (counts) => {
         const all = counts.reduce((sum, one) => sum + one, 0);
-        const shards = counts.reduce((sum, one) => sum + shardsFor(one, all), 0);
+        const shards = counts.reduce((sum, one) => sum + shardsFor(one, all, 'APIServer'), 0);
         expect(shards).toBeLessThanOrEqual(MAX_SHARDS + counts.length);
       }),
     );
   });
-  it('millions of objects still make a bounded number', () => expect(shardsFor(5e6, 5e6)).toBe(MAX_SHARDS));
+  it('millions of objects still make a bounded number', () => expect(shardsFor(5e6, 5e6, 'Etcd')).toBe(MAX_SHARDS));
 });
 
 describe('reports', () => {
@@ -34,5 +36,21 @@ describe('reports', () => {
       ),
     );
   });
-  it('a chunk never holds more than 5,000 objects', () => expect(chunkObjects(1, 1e7)).toBe(5_000));
+});
+
+describe('a chunk', () => {
+  it('begins with what can be watched', () => {
+    expect(chunkObjects(1, 300)).toBe(50);
+    expect(chunkObjects(1, 1e7)).toBe(5_000);
+  });
+  it('grows where objects are rewritten fast, until it takes seconds', () => {
+    expect(nextChunkObjects(50, { objects: 50, tookMs: 250 })).toBe(600);
+    expect(nextChunkObjects(50, { objects: 600, tookMs: 3_000 })).toBe(600);
+    expect(nextChunkObjects(50, { objects: 600, tookMs: 6_000 })).toBe(300);
+  });
+  it('never holds fewer than the first, nor more than 20,000', () => {
+    expect(nextChunkObjects(50, { objects: 50, tookMs: 10_000 })).toBe(50);
+    expect(nextChunkObjects(50, { objects: 0, tookMs: 10_000 })).toBe(50);
+    expect(nextChunkObjects(50, { objects: 5_000, tookMs: 0 })).toBe(20_000);
+  });
 });
