@@ -3,22 +3,14 @@
 // Each size has a lab of its own (one API server, one worker) that is migrated up to the gate before cutover: rewriting,
 // a census, and reads. The worker is that of the build, as users run it: one that runs from the sources also holds the
 // bundler that made its workflows. What is measured goes to bench/results/memory.json, sample by sample.
-import { spawn, type ChildProcess } from 'node:child_process';
-import { once } from 'node:events';
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { availableParallelism } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { fileURLToPath } from 'node:url';
-import { TASK_QUEUE } from '../lab/config.ts';
-import { saysReady } from '../lab/keyferry-processes.ts';
-import { temporalAddress } from '../lab/temporal.ts';
 import { ControlPlane } from '../test/support/control-plane.ts';
+import { startWorker } from './support/built.ts';
 import { historyLengths } from '../test/support/history.ts';
 
 const SAMPLE_MS = 500;
-/** As in a container with a limit of 1 GiB: without a limit V8 lets garbage lie for as long as the machine has room. */
-const HEAP_MIB = 256;
-
 interface Sample {
   /** Seconds since the migration began. */
   readonly at: number;
@@ -41,7 +33,7 @@ interface Result {
 
 async function measure(secrets: number): Promise<Result> {
   const plane = await ControlPlane.up({ apiServers: 1, workers: 0, seed: { secrets, large: 2 } });
-  const worker = await startWorker(plane);
+  const worker = await startWorker(plane.lab);
   try {
     const { pid } = worker;
     if (pid === undefined) throw new Error('the worker has no process');
@@ -82,27 +74,6 @@ async function measure(secrets: number): Promise<Result> {
     worker.kill('SIGKILL');
     await plane.down();
   }
-}
-
-async function startWorker(plane: ControlPlane): Promise<ChildProcess> {
-  const keyferry = fileURLToPath(new URL('../bin/keyferry.js', import.meta.url));
-  const temporal = ['--temporal-address', temporalAddress(plane.lab.config)];
-  const heap = `--max-old-space-size=${HEAP_MIB}`;
-  const worker = spawn(
-    process.execPath,
-    [heap, keyferry, 'worker', ...temporal, '--task-queue', TASK_QUEUE],
-    {
-      stdio: ['ignore', 'inherit', 'pipe'],
-    },
-  );
-  let log = '';
-  worker.stderr.setEncoding('utf8');
-  while (!saysReady(log)) {
-    const [text] = (await once(worker.stderr, 'data')) as [string];
-    log += text;
-  }
-  worker.stderr.resume();
-  return worker;
 }
 
 /** @param field - `VmRSS`, or `VmHWM` for the most there ever was */

@@ -6,12 +6,13 @@
 // as in a cluster whose API servers have started that often, and starts and reads as before. Calls are counted in Vault's own
 // audit log. What is measured goes to bench/results/plugin.json, where the last run of each number of Secrets is kept; calls are
 // judged, times aren't.
-import { existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { availableParallelism, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { type Lab } from '../lab/lab.ts';
 import { seedObjects, verifyContent } from '../lab/seed.ts';
 import { waitFor } from '../lab/wait.ts';
+import { auditOf, keyCalls, type Audit, type Calls } from './support/audit.ts';
 import { kmsLab } from '../test/support/kms-lab.ts';
 import { sealUnder } from '../test/support/many-seeds.ts';
 
@@ -19,13 +20,6 @@ const NODE = 'cp-1';
 const NAMESPACES = 10;
 /** With a local KEK, of a cold start: whatever the number of Secrets and of DEK seeds. */
 const MOST_KEY_CALLS = 10;
-
-/** Requests that Vault was asked with: `encrypt` and `decrypt` use the key, `keys` looks at its versions. */
-interface Calls {
-  readonly encrypt: number;
-  readonly decrypt: number;
-  readonly keys: number;
-}
 
 interface ColdStart {
   /** From the start of the API server to a /readyz that is ok, the plugin running. */
@@ -104,36 +98,6 @@ async function restart(lab: Lab): Promise<number> {
   } finally {
     api.close();
   }
-}
-
-interface Audit {
-  mark(): number;
-  since(mark: number): Calls;
-}
-
-/** What Vault itself says that it was asked. Nobody else asks for a key of its transit engine. */
-async function auditOf(lab: Lab): Promise<Audit> {
-  const log = join(lab.dir, 'audit.log');
-  const vault = lab.vaultAdmin();
-  await vault.expect('PUT', '/v1/sys/audit/file', { type: 'file', options: { file_path: log } });
-  vault.close();
-  return {
-    mark: () => statSync(log).size,
-    since: (mark) => {
-      const calls = { encrypt: 0, decrypt: 0, keys: 0 };
-      for (const line of readFileSync(log).subarray(mark).toString().split('\n')) {
-        if (line === '') continue;
-        const { type, request } = JSON.parse(line) as { type: string; request: { path: string } };
-        const call = /^transit\/(encrypt|decrypt|keys)\//.exec(request.path)?.[1];
-        if (type === 'request' && call !== undefined) calls[call as keyof Calls] += 1;
-      }
-      return calls;
-    },
-  };
-}
-
-function keyCalls({ encrypt, decrypt }: Calls): number {
-  return encrypt + decrypt;
 }
 
 function median(numbers: readonly number[]): number {

@@ -4,7 +4,7 @@ import { KeyferryError } from '../src/errors.ts';
 import { packageRoot } from './paths.ts';
 
 export type ServerName =
-  'age' | 'etcd' | 'kube-apiserver' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
+  'age' | 'etcd' | 'kube-apiserver' | 'kubectl' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
 
 /** How one server is told, found and built. Its version is the one that `lab/servers/<module>/go.mod` pins. */
 export interface ServerModule {
@@ -78,6 +78,21 @@ export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
     minimumWhy: 'the metric with the hash of the loaded encryption configuration came with 1.34',
     why: 'keyferry is tried out on a real API server',
     takes: 'three to four minutes',
+    inKubebuilderAssets: true,
+  },
+  // What people rewrite objects with; only a benchmark compares with it.
+  kubectl: {
+    name: 'kubectl',
+    module: 'kubernetes',
+    versionOf: 'k8s.io/kubernetes',
+    main: 'k8s.io/kubernetes/cmd/kubectl',
+    ldflags: (version) => `-X k8s.io/component-base/version.gitVersion=v${version}`,
+    env: 'KEYFERRY_KUBECTL',
+    versionArgs: ['version', '--client'],
+    minimum: [1, 30],
+    minimumWhy: 'older ones were not tried',
+    why: 'rewriting by hand is measured with it',
+    takes: 'a minute',
     inKubebuilderAssets: true,
   },
   temporal: {

@@ -1,0 +1,93 @@
+// What rewriting Secrets costs by keyferry's engines, by others, and by the bare loops that nothing can beat: npm run bench [-- SECRETS …]
+//
+// All on one lab: two API servers, etcd, Vault, a plugin and an agent on each node, one worker, Temporal. Secrets of 1 KiB of data lie
+// under aescbc, and go to Vault (kms v2). keyferry migrates and rolls back, engine by engine; its time is that of the phase
+// rewrite, with everything that belongs to it. Then both API servers write by Vault, and each of the others does the same work on the
+// same objects, which are put under aescbc again before. What is left under aescbc is counted in etcd after each: who leaves
+// something has not done the work. Raw results go to bench/results/rewrite.json, and are drawn in bench/results/rewrite.svg.
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { availableParallelism, totalmem } from 'node:os';
+import { drawRates } from './support/draw.ts';
+import { patchAll, swapAll } from './support/bare.ts';
+import { Bench, type Go } from './support/bench.ts';
+import { byKubectl, byNativeMigrator } from './support/others.ts';
+
+const CONCURRENCY = 32;
+/** Above this, contenders that need many minutes do a part of the work, and their rate counts. */
+const WHOLE_UP_TO = 10_000;
+
+/** One contender's go at it. */
+export interface Measured extends Go {
+  readonly who: string;
+  readonly secrets: number;
+  /** Per second. */
+  readonly rate: number;
+}
+
+const folder = new URL('results/', import.meta.url);
+const sizes = process.argv.slice(2).map(Number);
+
+async function measure(secrets: number): Promise<Measured[]> {
+  const results: Measured[] = [];
+  const keep = (who: string, go: Go) => {
+    const rate = Math.round(go.rewritten / go.seconds);
+    results.push({ who, secrets, ...go, rate });
+    const cpu = Object.entries(go.cpu ?? {}).map(([name, seconds]) => `${name} ${seconds}`);
+    console.log(`${who}: ${go.rewritten} in ${go.seconds.toFixed(1)} s, ${rate}/s; CPU ${cpu.join(', ')}`);
+  };
+  const bench = await Bench.up(secrets);
+  try {
+    const rounds = secrets <= WHOLE_UP_TO ? 2 : 1;
+    for (let round = 0; round < rounds; round += 1) {
+      for (const engine of ['Etcd', 'APIServer'] as const) {
+        const { rewriting, census } = await bench.migrateAndBack(engine, CONCURRENCY);
+        keep(`keyferry, ${engine}`, rewriting);
+        keep("keyferry's census", census);
+      }
+    }
+    await bench.writeByTarget();
+    const { lab } = bench.plane;
+    const some = Math.min(secrets, WHOLE_UP_TO);
+    for (let round = 0; round < rounds; round += 1) {
+      keep(
+        'bare compare-and-swap loop',
+        await bench.timed(secrets, async ({ from, to }) => {
+          await swapAll(lab, from, to);
+        }),
+      );
+      keep(
+        'bare PATCH loop',
+        await bench.timed(secrets, async () => {
+          await patchAll(lab, secrets, CONCURRENCY);
+        }),
+      );
+    }
+    keep(
+      'kubectl get | replace',
+      await bench.timed(some, async () => {
+        await byKubectl(lab, some, secrets);
+      }),
+    );
+    keep('in-tree migrator', await byNativeMigrator(bench, secrets));
+  } finally {
+    await bench.down();
+  }
+  return results;
+}
+
+const results: Measured[] = [];
+for (const secrets of sizes.length === 0 ? [10_000, 100_000] : sizes) {
+  console.log(`\n${secrets} Secrets`);
+  results.push(...(await measure(secrets)));
+  mkdirSync(folder, { recursive: true });
+  const machine = {
+    cores: availableParallelism(),
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    node: process.version,
+  };
+  writeFileSync(
+    new URL('rewrite.json', folder),
+    `${JSON.stringify({ at: new Date().toISOString(), machine, concurrency: CONCURRENCY, results }, undefined, 1)}\n`,
+  );
+  writeFileSync(new URL('rewrite.svg', folder), drawRates(results));
+}
