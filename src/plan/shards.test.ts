@@ -20,7 +20,8 @@ describe('shards', () => {
       }),
     );
   });
-  it('millions of objects still make a bounded number', () => expect(shardsFor(5e6, 5e6, 'Etcd')).toBe(MAX_SHARDS));
+  it('millions of objects still make a bounded number', () =>
+    expect(shardsFor(5e6, 5e6, 'Etcd')).toBe(MAX_SHARDS));
 });
 
 describe('reports', () => {
