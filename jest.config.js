@@ -12,6 +12,12 @@ const shared = {
   },
 };
 
+const withLabs = {
+  ...shared,
+  globalSetup: '<rootDir>/test/support/run-set-up.js',
+  globalTeardown: '<rootDir>/test/support/run-clean-up.js',
+};
+
 /** Unit tests sit beside what they test; integration tests start real servers. */
 export default {
   // Labs wait more than they work: three side by side even where there are two cores only.
@@ -27,13 +33,13 @@ export default {
       testMatch: ['<rootDir>/{src,workflows,activities,lab,test/replay,test/chaos,test/matrix}/**/*.test.ts'],
     },
     {
-      ...shared,
+      ...withLabs,
       displayName: 'integration',
       testMatch: ['<rootDir>/test/integration/**/*.test.ts'],
     },
     {
       // What takes too long for every run; each by a script of its own.
-      ...shared,
+      ...withLabs,
       displayName: 'long',
       testMatch: ['<rootDir>/test/long/**/*.test.ts'],
     },

@@ -118,9 +118,14 @@ async function findNamespace(
   }
 }
 
-/** The bundle that the build made, or the sources where there is none (a checkout that runs unbuilt). */
+/**
+ * The bundle that the build made. A checkout that runs unbuilt makes one of its sources, which takes seconds; whoever starts
+ * many workers of it makes one for all of them, and names it in `KEYFERRY_WORKFLOW_BUNDLE`.
+ */
 function workflowSource(): Pick<WorkerOptions, 'workflowsPath' | 'workflowBundle'> {
-  const bundle = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
-  if (existsSync(bundle)) return { workflowBundle: { codePath: bundle } };
+  const built = fileURLToPath(new URL('../../workflow-bundle.js', import.meta.url));
+  if (existsSync(built)) return { workflowBundle: { codePath: built } };
+  const given = process.env['KEYFERRY_WORKFLOW_BUNDLE'];
+  if (given !== undefined) return { workflowBundle: { codePath: given } };
   return { workflowsPath: fileURLToPath(new URL('../../workflows/index.ts', import.meta.url)) };
 }
