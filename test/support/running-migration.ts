@@ -8,6 +8,9 @@ import { type ControlPlane } from './control-plane.ts';
 
 const QUERY_MS = 3_000;
 
+/** A query is work for Temporal and for the worker, which share the machine with what is tested. */
+const BETWEEN_QUERIES_MS = 100;
+
 /** A migration that a test drives by the CLI and watches by queries. */
 export class RunningMigration {
   readonly workflowId: string;
@@ -44,7 +47,7 @@ export class RunningMigration {
       last = seen ?? last;
       if (seen !== undefined && fits(seen)) return seen;
       if (seen?.state === 'finished') break;
-      await sleep(50);
+      await sleep(BETWEEN_QUERIES_MS);
     }
     throw new Error(`waited for ${what} in vain.\n${await this.#story(last)}`);
   }
