@@ -40,7 +40,9 @@ async function measure(secrets: number): Promise<Measured[]> {
     const rounds = secrets <= WHOLE_UP_TO ? 2 : 1;
     for (let round = 0; round < rounds; round += 1) {
       for (const engine of ['Etcd', 'APIServer'] as const) {
-        const { rewriting, census } = await bench.migrateAndBack(engine, CONCURRENCY);
+        const { rewriting, census } = await bench.migrateAndBack(engine, {
+          pace: { concurrency: CONCURRENCY, shards: 8 },
+        });
         keep(`keyferry, ${engine}`, rewriting);
         keep("keyferry's census", census);
       }

@@ -3,6 +3,7 @@ import { chainFor } from '../../src/encryption-config/index.ts';
 import type { EnvelopeChain } from '../../src/envelope/chain.ts';
 import { PluginConnections } from '../../src/kms-plugin/connections.ts';
 import type { MigrationSpec } from '../../src/spec/migration.ts';
+import type { TimelineEntry } from '../../workflows/types.ts';
 import { ControlPlane } from '../../test/support/control-plane.ts';
 import { swapAll } from './bare.ts';
 import { BareEtcd } from './bare-etcd.ts';
@@ -26,6 +27,13 @@ export interface Go {
   /** Seconds on a CPU, by process of the lab; `bench` is the benchmark's own. */
   readonly cpu?: Readonly<Record<string, number>>;
   readonly note?: string;
+}
+
+export interface MigrateOptions {
+  /** Of the spec. */
+  readonly pace: Partial<MigrationSpec['pace']>;
+  readonly whenRewriting?: () => Promise<void>;
+  readonly whenRewritten?: () => Promise<void>;
 }
 
 /** A control plane full of Secrets, for one contender after another. */
@@ -61,27 +69,26 @@ export class Bench {
   /** Migrates up to the gate before cutover, and rolls back. @returns the phase rewrite, and the census after it */
   async migrateAndBack(
     engine: MigrationSpec['engine'],
-    concurrency: number,
+    { pace, whenRewriting, whenRewritten }: MigrateOptions,
   ): Promise<{ rewriting: Go; census: Go }> {
-    const migration = await this.plane.start({
-      spec: { resources: ['secrets'], engine, pace: { concurrency, shards: 8 } },
-    });
+    const migration = await this.plane.start({ spec: { resources: ['secrets'], engine, pace } });
     await migration.until('rewriting', ({ phase }) => phase === 'rewrite', WITHIN_MS);
-    const rewriting = await this.#clocked(async () => {
+    await whenRewriting?.();
+    const { cpu } = await this.#clocked(async () => {
       await migration.until('verify', ({ phase }) => phase !== 'rewrite', WITHIN_MS);
     });
+    await whenRewritten?.();
     await migration.untilPhase('soak', 'waiting', WITHIN_MS);
+    const seconds = phaseSeconds(await migration.timeline(), 'rewrite');
     const census = this.plane.temporal.workflow.getHandle(`${migration.workflowId}/census`);
     const { startTime, closeTime } = await census.describe();
     await migration.order('rollback');
     const { outcome } = await migration.report(WITHIN_MS);
     if (outcome !== 'rolled-back') throw new Error(`the migration ended as ${outcome}`);
+    const rewritten = this.#secrets;
     return {
-      rewriting: { rewritten: this.#secrets, ...rewriting },
-      census: {
-        rewritten: this.#secrets,
-        seconds: ((closeTime?.getTime() ?? NaN) - startTime.getTime()) / 1000,
-      },
+      rewriting: { rewritten, seconds, ...(cpu === undefined ? {} : { cpu }) },
+      census: { rewritten, seconds: ((closeTime?.getTime() ?? NaN) - startTime.getTime()) / 1000 },
     };
   }
 
@@ -159,4 +166,11 @@ export class Bench {
           timeout: 3s`;
     return (this.#original[node] ?? '').replace('providers:', kms);
   }
+}
+
+/** From the beginning of a phase to that of the next, as the migration tells it. */
+function phaseSeconds(timeline: readonly TimelineEntry[], phase: string): number {
+  const begins = timeline.filter(({ what }) => what.startsWith('phase '));
+  const at = begins.findIndex(({ what }) => what === `phase ${phase}`);
+  return ((begins[at + 1]?.at ?? NaN) - (begins[at]?.at ?? NaN)) / 1000;
 }
