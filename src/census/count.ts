@@ -90,20 +90,37 @@ async function* pagesOf(
   end: string,
   minModRevision?: number,
 ): AsyncGenerator<Page> {
-  let limit = FIRST_PAGE;
-  for (let at: string | undefined = start; at !== undefined;) {
-    const { entries, more, revision } = await etcd.range({
-      start: at,
+  const ask = async (from: string, limit: number) =>
+    await etcd.range({
+      start: from,
       end,
       limit,
       ...(minModRevision === undefined ? {} : { minModRevision }),
     });
+  for (let page = await ask(start, FIRST_PAGE); ;) {
+    const { entries, more, revision } = page;
     const last = entries.at(-1);
-    at = more && last !== undefined ? after(last.key) : undefined;
-    yield { entries, revision, next: at };
-    const bytes = entries.reduce((sum, entry) => sum + entry.value.length, 0);
-    limit = Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * entries.length) / Math.max(1, bytes))));
+    const next = more && last !== undefined ? after(last.key) : undefined;
+    // etcd gets the next page together while this one is counted.
+    const ahead = next === undefined ? undefined : settled(ask(next, pageAfter(entries)));
+    yield { entries, revision, next };
+    if (ahead === undefined) return;
+    const answer = await ahead;
+    if (answer.status === 'rejected') throw answer.reason;
+    page = answer.value;
   }
+}
+
+/** Values of the next page, by the sizes of these. */
+function pageAfter(entries: readonly EtcdEntry[]): number {
+  const bytes = entries.reduce((sum, entry) => sum + entry.value.length, 0);
+  return Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * entries.length) / Math.max(1, bytes))));
+}
+
+/** One that fails while something else is done isn't an unhandled rejection; nor is one that nobody waits for any more. */
+async function settled<T>(one: Promise<T>): Promise<PromiseSettledResult<T>> {
+  const [result] = await Promise.allSettled([one]);
+  return result;
 }
 
 /**
