@@ -10,6 +10,7 @@ import type { EtcdStatus } from '../src/cluster/etcd.ts';
 import { etcdMetrics, type EtcdMetrics } from '../src/cluster/etcd-metrics.ts';
 import { holderOf } from '../src/cluster/fence.ts';
 import { lookAtServers } from '../src/cluster/identity.ts';
+import { controllerLease, nativeServing } from '../src/cluster/native-migration.ts';
 import { deniedPermissions } from '../src/cluster/permissions.ts';
 import { findServed } from '../src/cluster/orphans.ts';
 import type { Resource } from '../src/cluster/resources.ts';
@@ -24,6 +25,7 @@ import {
   judgeTargetName,
 } from '../src/plan/preflight-objects.ts';
 import { judgeRoom } from '../src/plan/preflight-room.ts';
+import { judgeController, judgeNativeServing, UNSTOPPABLE_CHECK } from '../src/plan/preflight-native.ts';
 import {
   judgeClocks,
   judgeEtcd,
@@ -83,7 +85,8 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
           judgeHolder(await asked(() => holderOf(cluster))),
           judgeClocks(clocksOf(servers, metrics)),
           ...served.checks,
-          await permissions(first, resources, spec.canary.namespace),
+          await permissions(first, resources, spec),
+          ...(spec.engine === 'StorageVersionMigration' ? await nativeChecks(cluster) : []),
           ...canaryChecks,
           ...etcd,
         );
@@ -196,11 +199,11 @@ async function resourceChecks(
 async function permissions(
   server: ApiServer,
   resources: readonly Resource[],
-  namespace: string,
+  { canary: { namespace }, engine }: MigrationSpec,
 ): Promise<Check> {
   return judged(
     'permissions',
-    await asked(() => deniedPermissions(server, resources, namespace)),
+    await asked(() => deniedPermissions(server, resources, namespace, engine)),
     (denied) =>
       denied.length === 0
         ? { outcome: 'pass', detail: 'all that keyferry needs' }
@@ -211,6 +214,12 @@ async function permissions(
               'apply deploy/rbac.yaml, with the resources that are to be migrated, and bind it to that user',
           },
   );
+}
+
+async function nativeChecks(cluster: Cluster): Promise<Check[]> {
+  const serving = await asked(() => Promise.all(cluster.apiServers.map((server) => nativeServing(server))));
+  const lease = await asked(() => controllerLease(cluster));
+  return [judgeNativeServing(serving), judgeController(lease, Date.now()), UNSTOPPABLE_CHECK];
 }
 
 async function canariesOf(

@@ -21,6 +21,8 @@ export interface LabConfig {
   readonly sourcePlugins: boolean;
   /** Shared by all API servers. */
   readonly apiServerOptions: ApiServerOptions;
+  /** Present where API servers serve StorageVersionMigrations. */
+  readonly controllerManager?: ControllerManagerConfig;
   readonly vault?: VaultConfig;
   readonly temporal?: TemporalConfig;
 }
@@ -58,6 +60,10 @@ export interface ApiServerOptions {
   readonly etcdCompactionSeconds: number;
   /** How each server gets a host name of its own: what goes before its command line. Empty: they share one. */
   readonly ownHostName: readonly string[];
+}
+
+export interface ControllerManagerConfig {
+  readonly port: number;
 }
 
 export interface VaultConfig {

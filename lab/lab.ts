@@ -2,6 +2,7 @@ import { resolve } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { apiClient, apiServerLaunch, apiServerUrl, type LabUser } from './api-server.ts';
 import { readConfig, TASK_QUEUE, TEMPORAL_NAMESPACE, type LabConfig } from './config.ts';
+import { CONTROLLER_MANAGER, controllerManagerLaunch } from './controller-manager.ts';
 import { takeDown } from './down.ts';
 import { etcdLaunch, etcdUrls, isEtcd } from './etcd.ts';
 import { type HttpClient } from './http.ts';
@@ -54,8 +55,8 @@ export interface LabProcess {
  * A control plane on this machine: etcd, API servers, Vault, Temporal, and keyferry's own processes if wanted.
  *
  * Its processes are detached: they outlive the one that put them up, and another may open the lab by its folder.
- * Processes are named `etcd` (or `etcd-1` … where it has several members), `vault`, `temporal`, `<node>.apiserver`,
- * `<node>.plugin`, `<node>.source-plugin`, `<node>.agent` and `worker-<n>`; any of them can be started, also one that
+ * Processes are named `etcd` (or `etcd-1` … where it has several members), `controller-manager`, `vault`, `temporal`,
+ * `<node>.apiserver`, `<node>.plugin`, `<node>.source-plugin`, `<node>.agent` and `worker-<n>`; any of them can be started, also one that
  * `up` left out.
  */
 export class Lab {
@@ -219,6 +220,7 @@ export class Lab {
   #launch(name: string): Launch {
     const { config } = this;
     if (isEtcd(name)) return etcdLaunch(config, name);
+    if (name === CONTROLLER_MANAGER) return controllerManagerLaunch(config);
     if (name === 'vault') return vaultLaunch(config);
     if (name === 'temporal') return temporalLaunch(config);
     const worker = /^worker-(\d+)$/.exec(name)?.[1];

@@ -17,6 +17,8 @@ export interface LabOptions {
   readonly requestTimeoutSeconds?: number;
   /** Default 300, as in Kubernetes. */
   readonly etcdCompactionSeconds?: number;
+  /** A kube-controller-manager with the storage version migrator, and API servers that serve it (default false). */
+  readonly controllerManager?: boolean;
   /** Default true. */
   readonly vault?: boolean;
   /** Default true. */

@@ -4,7 +4,14 @@ import { KeyferryError } from '../src/errors.ts';
 import { packageRoot } from './paths.ts';
 
 export type ServerName =
-  'age' | 'etcd' | 'kube-apiserver' | 'kubectl' | 'temporal' | 'vault' | 'vault-plugin-auth-kubernetes';
+  | 'age'
+  | 'etcd'
+  | 'kube-apiserver'
+  | 'kube-controller-manager'
+  | 'kubectl'
+  | 'temporal'
+  | 'vault'
+  | 'vault-plugin-auth-kubernetes';
 
 /** How one server is told, found and built. Its version is the one that `lab/servers/<module>/go.mod` pins. */
 export interface ServerModule {
@@ -94,6 +101,20 @@ export const serverModules: Readonly<Record<ServerName, ServerModule>> = {
     why: 'rewriting by hand is measured with it',
     takes: 'a minute',
     inKubebuilderAssets: true,
+  },
+  'kube-controller-manager': {
+    name: 'kube-controller-manager',
+    module: 'kubernetes',
+    versionOf: 'k8s.io/kubernetes',
+    main: 'k8s.io/kubernetes/cmd/kube-controller-manager',
+    ldflags: (version) => `-X k8s.io/component-base/version.gitVersion=v${version}`,
+    env: 'KEYFERRY_KUBE_CONTROLLER_MANAGER',
+    versionArgs: ['--version'],
+    minimum: [1, 35],
+    minimumWhy: 'its storage version migrator asks for v1beta1, which came with 1.35',
+    why: "keyferry hands work to the cluster's own storage version migrator, and is compared with it",
+    takes: 'one to two minutes after kube-apiserver',
+    inKubebuilderAssets: false,
   },
   temporal: {
     name: 'temporal',

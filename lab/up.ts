@@ -5,6 +5,7 @@ import { stringify } from 'yaml';
 import { KeyferryError, messageOf } from '../src/errors.ts';
 import { apiClient, apiServerLaunch, ownHostNamePrefix, writePki } from './api-server.ts';
 import { writeConfig, type ApiServerConfig, type EtcdMemberConfig, type LabConfig } from './config.ts';
+import { controllerManagerLaunch, STORAGE_MIGRATION_FLAGS } from './controller-manager.ts';
 import { takeDown } from './down.ts';
 import { initialEncryptionConfiguration, initialKmsConfiguration } from './encryption-configuration.ts';
 import { etcdFolder, etcdLaunch, etcdNames } from './etcd.ts';
@@ -78,7 +79,11 @@ async function newConfig(options: LabOptions): Promise<LabConfig> {
       quotaBytes: 8 * GIB,
       tls: options.etcdTls ?? false,
     },
-    apiServers: nodes.map((node) => ({ node, port: 0 })),
+    apiServers: nodes.map((node) => ({
+      node,
+      port: 0,
+      ...(options.controllerManager === true ? { flags: STORAGE_MIGRATION_FLAGS } : {}),
+    })),
     sourcePlugins: options.sourcePlugins ?? false,
     apiServerOptions: {
       reload: options.reload ?? true,
@@ -102,6 +107,9 @@ async function startServers(initial: LabConfig, options: LabOptions): Promise<La
     binaries: {
       etcd: await findServer('etcd', say, signal),
       'kube-apiserver': await findServer('kube-apiserver', say, signal),
+      ...(options.controllerManager === true
+        ? { 'kube-controller-manager': await findServer('kube-controller-manager', say, signal) }
+        : {}),
       ...(wanted.vault ? { vault: await findServer('vault', say, signal) } : {}),
       ...(wanted.temporal ? { temporal: await findServer('temporal', say, signal) } : {}),
     },
@@ -130,7 +138,14 @@ async function startServers(initial: LabConfig, options: LabOptions): Promise<La
   const paths = labPaths(config.dir);
   writeByRename(paths.kubeconfig, kubeconfig(config));
   writeByRename(paths.migration, stringify(migrationSpec(config)), 0o644);
-  return config;
+  return options.controllerManager === true ? await startControllerManager(config, start) : config;
+}
+
+function startControllerManager(base: LabConfig, start: Start): Promise<LabConfig> {
+  return withFreshPorts(
+    async () => ({ ...base, controllerManager: { port: await freePort() } }),
+    (config) => start(config, controllerManagerLaunch),
+  );
 }
 
 /** Agents and workers; agents run `keyferry lab`, which reads the configuration: it is written before. */
@@ -181,11 +196,12 @@ async function startControlPlane(
   const withEtcd = await startEtcd(base, start);
   await before;
   const servers = await allSettled(
-    base.apiServers.map(async ({ node }): Promise<ApiServerConfig> => {
-      let settled: ApiServerConfig = { node, port: 0 };
+    base.apiServers.map(async (server): Promise<ApiServerConfig> => {
+      const { node } = server;
+      let settled = server;
       await withFreshPorts(
         async () => {
-          settled = { node, port: await freePort() };
+          settled = { ...server, port: await freePort() };
           return { ...withEtcd, apiServers: [settled] };
         },
         (config) => start(config, (own) => apiServerLaunch(own, node)),

@@ -48,6 +48,7 @@ class Follower {
   #counts: ChunkCounts;
   #watching: CancellationScope | undefined;
   #reported: ShardReport;
+  #revision = 0;
   #sampleAt = 0;
   #sampleMs = LOOK_MS;
   #pause = FIRST_PAUSE_MS;
@@ -87,7 +88,8 @@ class Follower {
           if (await this.#withdraw(state)) state = { ...state, memory: { ...memory, withdrawn: next } };
           break;
         case 'end':
-          await this.#sample(state);
+          // How far etcd had come by its last write is known from a count that was begun after it.
+          while (!(await this.#sample(state))) await sleep(LOOK_MS);
           return this.#result(next, state);
         case 'follow':
           if (!next.idle && Date.now() >= this.#sampleAt) await this.#sample(state);
@@ -169,22 +171,23 @@ class Follower {
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
   }
 
-  /** Not worth failing for: a census proves the outcome. */
-  async #sample({ arrivedBefore }: NativeState): Promise<void> {
+  /** Answers whether it could be taken. */
+  async #sample({ arrivedBefore }: NativeState): Promise<boolean> {
     const { cluster, resource, progress } = this.#input;
-    if (progress === undefined) return;
+    if (progress === undefined) return true;
     const { goal, target, names } = progress;
     const before = this.#counts.examined;
-    let tookMs = 0;
     try {
       const sample = await this.#does.sampleFormat({ cluster, resource, target, names });
       this.#counts = countsSince(arrivedBefore, arrived(sample, goal));
-      ({ tookMs } = sample);
+      this.#revision = sample.revision;
+      this.#sampleMs = nextSampleIn(this.#sampleMs, this.#counts.examined !== before, sample.tookMs);
+      this.#sampleAt = Date.now() + this.#sampleMs;
+      return true;
     } catch (error) {
-      troubleOf(error);
+      await this.#report(wordsOf(troubleOf(error)));
+      return false;
     }
-    this.#sampleMs = nextSampleIn(this.#sampleMs, this.#counts.examined !== before, tookMs);
-    this.#sampleAt = Date.now() + this.#sampleMs;
   }
 
   /** A report that can't be delivered isn't worth failing for: the result says it all again. */
@@ -207,6 +210,7 @@ class Follower {
       ...(next.why === undefined ? {} : { why: next.why }),
       writerLeft: next.writerLeft,
       counts: this.#counts,
+      revision: this.#revision,
       stopped: this.#stopping,
       changed: this.#changed,
     };

@@ -25,7 +25,9 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
     source: refText(sourceOf(spec, state.rotation)),
     target: refText(targetOf(spec, state.rotation)),
     state: stateWord(state, step),
-    waitingFor: state.stopping ? 'every writer to answer' : (state.waiting?.for ?? step.reason),
+    waitingFor: state.stopping
+      ? ['every writer to answer', ...saidBy(state, ({ stalled }) => stalled)].join(': ')
+      : (state.waiting?.for ?? step.reason),
     ...(state.waiting === undefined ? {} : { waitingSince: state.waiting.since }),
     objects,
     pass: seen.rewrite.pass,

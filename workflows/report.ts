@@ -1,4 +1,5 @@
 import { refText } from '../src/plan/sides.ts';
+import type { NativeEvidence } from '../src/plan/native-migration.ts';
 import type { MigrationRun } from './migration-run.ts';
 import type {
   CensusTally,
@@ -26,6 +27,8 @@ export interface MigrationReport {
   after?: CensusTally;
   reads?: ReadsResult;
   passes: MigrationState['passes'];
+  /** Of the engine `StorageVersionMigration`: what the cluster's own migrator claimed, and what a census found of that. */
+  native?: NativeEvidence[];
   refusals: Refusal[];
   /** What was left behind, for no API server could read it: who gave it up, and why. */
   waivers: Waiver[];
@@ -52,6 +55,7 @@ export function reportOf(
     ...(state.census === undefined ? {} : { after: state.census }),
     ...(state.reads === undefined ? {} : { reads: state.reads }),
     passes: state.passes,
+    ...(state.native === undefined ? {} : { native: state.native }),
     refusals: state.refusals,
     waivers: state.waivers,
     timeline: state.timeline,

@@ -2,6 +2,7 @@ import { CancellationScope } from '@temporalio/workflow';
 import { sum } from '../src/plan/counts.ts';
 import { raiseFence } from './fence.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { rewritesNatively, walkNatively } from './rewrite-natively.ts';
 import { planShards, walkShards } from './shards.ts';
 import { look } from './watch.ts';
 
@@ -12,9 +13,13 @@ export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
     await raiseFence(run);
     run.patch({ refusals: [] });
     run.event({ kind: 'rewriting', pass });
-    run.patch({ shards: await planShards(run) });
+    // Known for as long as the pass lasts: an interrupted one goes on as it began.
+    const natively = rewritesNatively(run, pass);
+    const shards = natively ? await planShards(run, 1) : await planShards(run);
+    run.patch({ shards, nativeAttempt: natively ? run.state.epoch : undefined });
   }
-  const changed = await walkShards(run);
+  const { nativeAttempt } = run.state;
+  const changed = await (nativeAttempt === undefined ? walkShards(run) : walkNatively(run, nativeAttempt));
   if (CancellationScope.current().consideredCancelled) return;
   if (changed) await look(run);
   // Interrupted: a rollback may have put the shards away already.

@@ -48,7 +48,7 @@ export async function runCensus(
  * Towards the target, what it sealed under another key id than it seals with now isn't done yet. A rotation's target is one
  * version of the key from the beginning, however often it was announced.
  */
-function censusTarget({ target, state }: MigrationRun): EnvelopeTarget {
+export function censusTarget({ target, state }: MigrationRun): EnvelopeTarget {
   const { keyId, seen, rotation } = state;
   if (target.type !== 'kms') return target;
   if (rotation !== undefined) return { ...target, keyId: baseKeyId(rotation.target) };

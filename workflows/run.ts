@@ -227,7 +227,11 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
       slowed: _slowed,
       ...shard
     } = this.state.shards[report.index] ?? { stalled: undefined };
-    if (!('start' in shard)) return;
+    if (!('start' in shard)) {
+      // Its step is over, and waits for it.
+      if (this.walking.has(report.index)) this.waitFor(report.stalled);
+      return;
+    }
     const reported = {
       ...shard,
       counts: report.counts,

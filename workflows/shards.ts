@@ -16,8 +16,12 @@ import type { ShardResult, ShardState } from './types.ts';
 /** A chunk ends after so long, or after so many objects: what a death repeats at most, per shard. */
 const CHUNK_MS = 10_000;
 
-/** Cuts the resources into shards. */
-export async function planShards(run: Run): Promise<ShardState[]> {
+/**
+ * Cuts the resources into shards.
+ *
+ * @param each - how many of each resource; by default as many as its objects are worth
+ */
+export async function planShards(run: Run, each?: number): Promise<ShardState[]> {
   const { resources } = run.state;
   const { cluster: spec } = run;
   run.waitFor('the shards to be planned');
@@ -29,7 +33,7 @@ export async function planShards(run: Run): Promise<ShardState[]> {
   const planned = await Promise.all(
     resources.map(async (resource, i) => {
       // A resource without objects keeps one shard: some may appear.
-      const shards = Math.max(1, shardsFor(counts[i] ?? 0, all, engine));
+      const shards = each ?? Math.max(1, shardsFor(counts[i] ?? 0, all, engine));
       const ranges = await cluster.planShards({ cluster: spec, resource, shards });
       return ranges.map((range) => ({ ...range, resource: resource.name, done: false, counts: NOTHING }));
     }),
@@ -40,9 +44,15 @@ export async function planShards(run: Run): Promise<ShardState[]> {
 /**
  * Walks the shards that aren't done, some at a time. Interrupted, it waits for their writers, and keeps where each got.
  *
- * @returns whether any stopped because an API server isn't what was proven any more, or isn't listed
+ * @param walk - walks one by its place in the list, with so many others, and answers whether it stopped because an API
+ * server isn't what was proven any more, or isn't listed
+ * @returns whether any did
  */
-export async function walkShards(run: Run): Promise<boolean> {
+export async function walkShards(
+  run: Run,
+  walk: (index: number, atOnce: number) => Promise<boolean> = (index, atOnce) =>
+    walkShard(run, index, atOnce),
+): Promise<boolean> {
   run.waitFor(undefined);
   run.sample();
   const waiting = run.state.shards.flatMap((shard, index) => (shard.done ? [] : [index]));
@@ -53,7 +63,7 @@ export async function walkShards(run: Run): Promise<boolean> {
     Array.from({ length: atOnce }, async () => {
       for (let index = waiting.shift(); index !== undefined; index = waiting.shift()) {
         if (stopped.length > 0 || CancellationScope.current().consideredCancelled) return;
-        if (await walk(run, index, atOnce)) stopped.push(index);
+        if (await walk(index, atOnce)) stopped.push(index);
       }
     }),
   );
@@ -61,7 +71,7 @@ export async function walkShards(run: Run): Promise<boolean> {
 }
 
 /** Walks a shard, and answers whether it stopped because an API server changed. */
-async function walk(run: Run, index: number, atOnce: number): Promise<boolean> {
+async function walkShard(run: Run, index: number, atOnce: number): Promise<boolean> {
   const shard = run.state.shards[index];
   const resource = run.state.resources.find((one) => one.name === shard?.resource);
   if (shard === undefined || resource === undefined) return false;

@@ -11,6 +11,7 @@ import type { MigrationRun } from './migration-run.ts';
 import { preflight, type PreflightReport } from './preflight.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
+import { judgeNatives } from './rewrite-natively.ts';
 import { checkWaivers } from './waivers.ts';
 import { arrange, converge } from './converge.ts';
 import { dropFence, raiseFence } from './fence.ts';
@@ -141,6 +142,7 @@ async function takeCensus(run: MigrationRun): Promise<void> {
     censusRevision: tally.revision,
     toRead: tally.representatives,
   });
+  judgeNatives(run, tally);
   run.event({ kind: 'census', outside: outsideOf(run, tally), unknown: tally.unknown });
 }
 
@@ -229,6 +231,7 @@ async function cleanUp(run: MigrationRun): Promise<void> {
   const { spec, state } = run;
   const resources = canaryResources(run);
   await cluster.removeCanaries({ ...fenceOf(run), namespace: spec.canary.namespace, resources });
+  if (spec.engine === 'StorageVersionMigration') await cluster.removeNatives(fenceOf(run));
   // A rotation keeps no files.
   if (state.rotation !== undefined) {
     run.event({ kind: 'cleaned' });

@@ -11,6 +11,7 @@ import type {
   NativeLook,
   NativeMemory,
   NativeObject,
+  NativeEvidence,
   NativeOutcome,
 } from '../src/plan/native-migration.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
@@ -395,6 +396,8 @@ export interface NativeState {
 }
 
 export interface NativeResult {
+  /** etcd's revision once it had ended; 0 where no progress was counted. */
+  revision: number;
   outcome: NativeOutcome;
   /** As it was last seen. */
   object: NativeObject;
@@ -507,6 +510,10 @@ export interface RunState {
 /** All that a migration knows; what one run hands to the next. Bounded in size. */
 export interface MigrationState extends RunState {
   seen: Observed;
+  /** Of the engine `StorageVersionMigration`: what names those of the pass under way; absent where shards are walked. */
+  nativeAttempt?: number | undefined;
+  /** What the cluster's own migrator was asked for, and how that ended. */
+  native?: NativeEvidence[];
   canaryResources: string[];
   names: ConfiguredName[];
   /** The hash of each API server's file in each arrangement, worked out on its node before anything is changed. */

@@ -103,7 +103,7 @@ export async function sampleFormat(
     ? tally.objects
     : (await etcd.count(resource.etcdPrefix, endOfPrefix(resource.etcdPrefix))).count;
   const inTarget = Math.round((tally.inTarget / Math.max(1, tally.objects)) * objects);
-  return { objects, inTarget, exact, tookMs: Date.now() - began };
+  return { objects, inTarget, exact, revision: tally.revision, tookMs: Date.now() - began };
 }
 
 /**

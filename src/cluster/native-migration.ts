@@ -8,8 +8,10 @@ import {
   type NativeLook,
   type NativeObject,
 } from '../plan/native-migration.ts';
+import type { NativeServing } from '../plan/preflight-native.ts';
 import type { ApiResponse, ApiServer } from './api-server.ts';
 import { askAny, type Answer, type Cluster } from './cluster.ts';
+import { samplesOf } from './prometheus.ts';
 import { explain, statusOf } from './refusal.ts';
 import type { Resource } from './resources.ts';
 
@@ -18,8 +20,6 @@ const PLURAL = 'storageversionmigrations';
 const MANAGED = '?labelSelector=app.kubernetes.io%2Fmanaged-by%3Dkeyferry';
 const LEASE =
   '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?fieldSelector=metadata.name%3Dkube-controller-manager';
-/** How to have them served. */
-export const SERVE_THEM = `start every kube-apiserver with --feature-gates=StorageVersionMigrator=true and --runtime-config=${GROUP}/<version>=true (1.35 and 1.36: v1beta1), and kube-controller-manager with the same gate; or take the engine APIServer`;
 
 interface Served {
   metadata: { name: string; uid: string; resourceVersion: string; creationTimestamp: string };
@@ -61,6 +61,18 @@ export async function nativeApi(server: ApiServer): Promise<NativeApi | undefine
     );
   }
   return { apiVersion, fields };
+}
+
+/** How an API server serves them, and where it doesn't, whether its feature gate is on. */
+export async function nativeServing(server: ApiServer): Promise<NativeServing> {
+  const { name } = server;
+  const api = await nativeApi(server);
+  if (api !== undefined) return { name, api };
+  const { text } = await server.request({ method: 'GET', path: '/metrics', timeoutMs: 10_000 });
+  const gate = samplesOf(text, 'kubernetes_feature_enabled').find(({ labels }) =>
+    labels.includes('name="StorageVersionMigrator"'),
+  );
+  return { name, ...(gate === undefined ? {} : { gate: gate.value === 1 }) };
 }
 
 async function discovered(server: ApiServer, path: string): Promise<unknown> {
@@ -323,7 +335,8 @@ function refused(answer: Answer, name: string): KeyferryError {
 
 function notServed(server: string): KeyferryError {
   return new KeyferryError('NotServedMigrations', `${server} serves no StorageVersionMigrations`, {
-    remedy: SERVE_THEM,
+    remedy:
+      'see which flags it was started with ("keyferry preflight" says what is missing); or take the engine APIServer',
     retryable: true,
   });
 }

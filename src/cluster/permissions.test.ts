@@ -56,6 +56,7 @@ const custom = {
 const needed = neededPermissions(
   [resource('secrets', 'Secret'), resource('configmaps', 'ConfigMap'), custom],
   'kube-system',
+  'StorageVersionMigration',
 )
   .map(({ spec }) => {
     const { resourceAttributes: on, nonResourceAttributes: path } = spec;

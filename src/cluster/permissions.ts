@@ -1,4 +1,5 @@
 import { KeyferryError } from '../errors.ts';
+import type { MigrationSpec } from '../spec/migration.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Resource } from './resources.ts';
 
@@ -26,7 +27,11 @@ const LEASE = 'keyferry';
  * Creating and deleting is asked for in the canaries' namespace alone: where it isn't allowed elsewhere, admission is
  * tried there by dry runs.
  */
-export function neededPermissions(resources: readonly Resource[], canaryNamespace: string): Permission[] {
+export function neededPermissions(
+  resources: readonly Resource[],
+  canaryNamespace: string,
+  engine: MigrationSpec['engine'] = 'APIServer',
+): Permission[] {
   const custom = resources.some((resource) => resource.apiVersion.includes('/'));
   return [
     // Rewriting, and the proof of reading; canaries.
@@ -47,7 +52,12 @@ export function neededPermissions(resources: readonly Resource[], canaryNamespac
       'mutatingadmissionpolicies',
       'mutatingadmissionpolicybindings',
     ].map((plural) => on('admissionregistration.k8s.io', plural, 'list')),
-    // Those of the API servers, and keyferry's own.
+    ...(engine === 'StorageVersionMigration'
+      ? ['create', 'get', 'list', 'delete'].map((verb) =>
+          on('storagemigration.k8s.io', 'storageversionmigrations', verb),
+        )
+      : []),
+    // Those of the API servers (and of kube-controller-manager), and keyferry's own.
     ...['list', 'create'].map((verb) => on('coordination.k8s.io', 'leases', verb, 'kube-system')),
     ...['get', 'delete'].map((verb) => on('coordination.k8s.io', 'leases', verb, 'kube-system', LEASE)),
     ...['/metrics', '/readyz', '/readyz/kms-providers', '/version'].map((path) => ({
@@ -66,8 +76,9 @@ export async function deniedPermissions(
   server: ApiServer,
   resources: readonly Resource[],
   canaryNamespace: string,
+  engine?: MigrationSpec['engine'],
 ): Promise<string[]> {
-  const needs = neededPermissions(resources, canaryNamespace);
+  const needs = neededPermissions(resources, canaryNamespace, engine);
   const allowed = await Promise.all(needs.map((need) => isAllowed(server, need.spec)));
   return needs.filter((_, i) => allowed[i] !== true).map((need) => need.words);
 }

@@ -3,7 +3,7 @@ import { arrived, countsSince, nextSampleIn } from './format-sample.ts';
 
 describe('progress by samples', () => {
   it('counts what is under the target on the way there, and what is not on the way back', () => {
-    const sample = { objects: 100, inTarget: 70, exact: true, tookMs: 1 };
+    const sample = { objects: 100, inTarget: 70, exact: true, revision: 9, tookMs: 1 };
     expect([arrived(sample, 'target'), arrived(sample, 'source')]).toEqual([70, 30]);
   });
   it('takes for rewritten what was not there before, and never less than nothing', () => {

@@ -8,6 +8,8 @@ export interface FormatSample {
   inTarget: number;
   /** Whether all were counted. */
   exact: boolean;
+  /** etcd's revision when it was begun. */
+  revision: number;
   /** Milliseconds that it took. */
   tookMs: number;
 }

@@ -178,10 +178,10 @@ describe('a StorageVersionMigration that is gone', () => {
     expect(next({}, gone)).toMatchObject({ kind: 'end', writerLeft: true });
   });
   it('ends as it was withdrawn', () => {
-    const withdrawn = { outcome: 'Abandoned', why: 'nobody is there' } as const;
+    const withdrawn = { kind: 'withdraw', outcome: 'Abandoned', why: 'nobody is there' } as const;
     expect(next({ controller: ranOut }, { ...gone, withdrawn })).toMatchObject({
-      kind: 'end',
       ...withdrawn,
+      kind: 'end',
       writerLeft: false,
     });
   });

@@ -69,6 +69,30 @@ export interface NativeMemory {
  */
 export type NativeOutcome = 'Succeeded' | 'Failed' | 'NotTakenUp' | 'Abandoned' | 'Deleted';
 
+/** What is kept of one that has ended. */
+export interface NativeEvidence {
+  name: string;
+  uid: string;
+  apiVersion: string;
+  resource: string;
+  /** Where the objects were to be brought. */
+  side: 'source' | 'target';
+  outcome: NativeOutcome;
+  why?: string;
+  /** As the cluster tells it; and when keyferry saw that it had ended, in milliseconds since the epoch. */
+  createdAt: string;
+  endedAt: number;
+  resourceVersion?: string;
+  conditions: NativeCondition[];
+  /** Objects of the resource that the next census found outside; absent before it. */
+  left?: number;
+}
+
+/** Whether it did what it was asked for, as far as is known. */
+export function delivered({ outcome, left = 0 }: NativeEvidence): boolean {
+  return outcome === 'Succeeded' && left === 0;
+}
+
 export type NativeNext =
   /** `idle`: nothing is being written, or nobody knows. */
   | { kind: 'follow'; words: string; idle: boolean }
@@ -235,7 +259,7 @@ function nextOfGone(
     outcome: 'Deleted',
     why: 'somebody deleted it',
   };
-  const end = { kind: 'end', ...how } as const;
+  const end = { ...how, kind: 'end' } as const;
   if (!takenUp) return { ...end, writerLeft: false };
   if (controller === undefined) return { ...end, writerLeft: true };
   // One that was elected later never saw it.

@@ -1,4 +1,5 @@
 import type { Explanation } from '../cluster/refusal.ts';
+import type { EnvelopeTarget } from '../envelope/types.ts';
 
 /** Objects of one resource under one provider and key. */
 export interface CensusRow {
@@ -106,6 +107,44 @@ export function addEscrow(
     recipients: recipients.slice(0, MAX_RECIPIENTS),
     more: whole.more || part.more || recipients.length > MAX_RECIPIENTS,
   };
+}
+
+/**
+ * How many objects of one resource a census found where they shall not be. Where kinds were too many to be told apart, those
+ * count that may be.
+ *
+ * @param goal - where they shall be: under the target, or anywhere else
+ */
+export function leftIn(
+  { rows }: CensusTally,
+  resource: string,
+  target: EnvelopeTarget,
+  goal: 'source' | 'target',
+): number {
+  const outside = (row: CensusRow): boolean => {
+    if (row.provider === 'unknown') return false;
+    const inside = row.provider === (target.type === 'kms' ? 'kms v2' : target.type) && isKeyOf(row, target);
+    return goal === 'target' ? !inside : inside;
+  };
+  return rows.reduce((sum, row) => sum + (row.resource === resource && outside(row) ? row.count : 0), 0);
+}
+
+function isKeyOf({ key, keyId }: CensusRow, target: EnvelopeTarget): boolean {
+  switch (target.type) {
+    case 'identity':
+      return true;
+    case 'aescbc':
+    case 'aesgcm':
+    case 'secretbox':
+      return key === target.keyName;
+    case 'kms':
+      return (
+        key === target.name &&
+        (target.keyId === undefined ||
+          keyId === target.keyId ||
+          keyId?.startsWith(`${target.keyId};generation=`) === true)
+      );
+  }
 }
 
 export type CensusRows = Map<string, CensusRow>;

@@ -86,45 +86,56 @@ export const migrationSchema = z.strictObject({
   apiVersion: z.literal('keyferry.dev/v1alpha1'),
   kind: z.literal('Migration'),
   metadata: z.strictObject({ name }),
-  spec: z.strictObject({
-    cluster,
-    resources,
-    source: source.describe('The provider that writes now.'),
-    target: target.describe('The provider that shall write.'),
-    engine: z
-      .enum(['APIServer', 'Etcd'])
-      .default('APIServer')
-      .describe(
-        'How objects are rewritten. APIServer: by updates that change nothing, through the API servers. Etcd: in etcd itself, by the agents on the nodes; faster, and watchers see every object as modified. Not for changing storage versions. Agents then reach etcd and the API servers, with the files that cluster.etcd.tls and cluster.kubeconfig name, each on its own node.',
-      ),
-    pace,
-    gates: z
-      .strictObject({
-        cutover: z.enum(['Manual', 'Auto']).default('Manual'),
-        cleanup: z.enum(['Manual', 'Auto']).default('Manual'),
-        soak: duration
-          .default('0s')
-          .describe('How long to wait after verify before cutover may be approved.'),
-      })
-      .prefault({}),
-    rotation: z
-      .strictObject({
-        steadyFor: duration
-          .default('2m')
-          .describe(
-            'How long every API server must have sealed with the new key id before rewriting begins; one that changes starts it anew.',
-          ),
-      })
-      .prefault({})
-      .describe(
-        'Of a migration whose source and target are one kms entry: from one version of its key to the next.',
-      ),
-    verify,
-    canary: z
-      .strictObject({ namespace: name.default('kube-system') })
-      .prefault({})
-      .describe('Where the short-lived objects live that prove what an API server reads and writes.'),
-  }),
+  spec: z
+    .strictObject({
+      cluster,
+      resources,
+      source: source.describe('The provider that writes now.'),
+      target: target.describe('The provider that shall write.'),
+      engine: z
+        .enum(['APIServer', 'Etcd', 'StorageVersionMigration'])
+        .default('APIServer')
+        .describe(
+          "How objects are rewritten. APIServer: by updates that change nothing, through the API servers. Etcd: in etcd itself, by the agents on the nodes; faster, and watchers see every object as modified. Not for changing storage versions. Agents then reach etcd and the API servers, with the files that cluster.etcd.tls and cluster.kubeconfig name, each on its own node. StorageVersionMigration: by the cluster's own kube-controller-manager, where it serves storagemigration.k8s.io; it can be neither slowed down nor stopped, and what it leaves is rewritten through the API servers.",
+        ),
+      pace,
+      gates: z
+        .strictObject({
+          cutover: z.enum(['Manual', 'Auto']).default('Manual'),
+          cleanup: z.enum(['Manual', 'Auto']).default('Manual'),
+          soak: duration
+            .default('0s')
+            .describe('How long to wait after verify before cutover may be approved.'),
+        })
+        .prefault({}),
+      rotation: z
+        .strictObject({
+          steadyFor: duration
+            .default('2m')
+            .describe(
+              'How long every API server must have sealed with the new key id before rewriting begins; one that changes starts it anew.',
+            ),
+        })
+        .prefault({})
+        .describe(
+          'Of a migration whose source and target are one kms entry: from one version of its key to the next.',
+        ),
+      verify,
+      canary: z
+        .strictObject({ namespace: name.default('kube-system') })
+        .prefault({})
+        .describe('Where the short-lived objects live that prove what an API server reads and writes.'),
+    })
+    .check((ctx) => {
+      const { engine, pace } = ctx.value;
+      if (engine !== 'StorageVersionMigration' || pace.schedule === undefined) return;
+      ctx.issues.push({
+        code: 'custom',
+        input: pace.schedule,
+        path: ['pace', 'schedule'],
+        message: "can't be kept by the engine StorageVersionMigration, which nothing stops; take APIServer",
+      });
+    }),
 });
 
 /** A Migration document with its defaults filled in. Holds references only; never key material. */
