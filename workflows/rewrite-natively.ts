@@ -81,7 +81,9 @@ function keep(run: MigrationRun, index: number, result: NativeResult): void {
     ...(object.resourceVersion === undefined ? {} : { resourceVersion: object.resourceVersion }),
     conditions: object.conditions,
   };
-  run.patch({ native: [...native, evidence].slice(-MAX_EVIDENCE) });
+  // The newest of each resource and direction: once one hasn't delivered, there is no newer one.
+  const others = native.filter((one) => one.resource !== evidence.resource || one.side !== evidence.side);
+  run.patch({ native: [...others, evidence] });
   run.note({
     actor: 'keyferry',
     verified: true,
@@ -96,9 +98,6 @@ function keep(run: MigrationRun, index: number, result: NativeResult): void {
     reason: `${object.name} is gone, and no Lease tells whether a kube-controller-manager still writes for it`,
   });
 }
-
-/** Entries that are kept: one for each resource of a pass. */
-export const MAX_EVIDENCE = 100;
 
 /** Compares what the cluster's own migrator claimed in the pass before with what a census found; what is left is told. */
 export function judgeNatives(run: MigrationRun, tally: CensusTally): void {

@@ -112,6 +112,14 @@ describe('an invalid Migration is told where it is wrong, and what to write', ()
       '14 spec.pace.schedule[0].from: Invalid input: expected string, received number',
     ],
     [
+      'a schedule for what nothing stops',
+      with_(
+        'resources:',
+        'engine: StorageVersionMigration\n  pace: { schedule: [{ from: "22:00", to: "06:00" }] }\n  resources:',
+      ),
+      "15 spec.pace.schedule: can't be kept by the engine StorageVersionMigration, which nothing stops; take APIServer",
+    ],
+    [
       'a schedule that ends when it begins',
       with_('resources:', 'pace: { schedule: [{ from: "22:00", to: "22:00" }] }\n  resources:'),
       '14 spec.pace.schedule[0]: must not end when it begins; leave the schedule out to rewrite at any time',

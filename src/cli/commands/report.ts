@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import type { NativeEvidence } from '../../plan/native-migration.ts';
 import type { MigrationReport } from '../../../workflows/report.ts';
 import { progressQuery, timelineQuery } from '../../../workflows/messages.ts';
 import type { TimelineEntry } from '../../../workflows/types.ts';
@@ -58,11 +59,25 @@ function renderReport(report: MigrationReport): string {
       ({ side, pass, counts }) =>
         `pass ${pass} towards the ${side}: ${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
     ),
+    ...native(report.native ?? []),
     ...refused(report.refusals),
     ...waived(report.waivers),
     '',
     renderTimeline(report.timeline),
   ].join('\n');
+}
+
+/** What the cluster's own storage version migrator claimed, and what a census found of that. */
+function native(evidence: readonly NativeEvidence[]): string[] {
+  return evidence.map(
+    ({ name, resource, outcome, why, resourceVersion, left }) =>
+      `StorageVersionMigration ${name} of ${resource}: ${[
+        outcome,
+        ...(why === undefined ? [] : [why]),
+        ...(resourceVersion === undefined ? [] : [`at resourceVersion ${resourceVersion}`]),
+        ...(left === undefined ? [] : [`a census found ${left} left`]),
+      ].join(', ')}`,
+  );
 }
 
 function renderTimeline(timeline: readonly TimelineEntry[]): string {
