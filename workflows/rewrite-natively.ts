@@ -1,16 +1,20 @@
 import { ChildWorkflowCancellationType, executeChild, ParentClosePolicy } from '@temporalio/workflow';
 import { delivered, nativeName, type NativeEvidence } from '../src/plan/native-migration.ts';
-import { objects } from '../src/plan/words.ts';
+import { clipped, objects } from '../src/plan/words.ts';
 import { leftIn } from '../src/plan/tally.ts';
 import { reportEvery } from '../src/plan/shards.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { nativeMigration } from './native-migration.ts';
 import { shardId } from './rate.ts';
+import { MAX_STALLED } from './run.ts';
 import { censusTarget } from './run-census.ts';
 import { walkShards } from './shards.ts';
 import type { CensusTally, NativeResult, ShardState } from './types.ts';
 
-/** Its reason that a first pass is made by the cluster's own migrator: once it hasn't delivered, it isn't asked again. */
+/** Of those that have ended, so many are kept. */
+export const MAX_EVIDENCE = 100;
+
+/** Whether a pass is the cluster's own migrator's: the first one, and none once it hasn't delivered. */
 export function rewritesNatively({ spec, state }: MigrationRun, pass: number): boolean {
   return spec.engine === 'StorageVersionMigration' && pass === 1 && (state.native ?? []).every(delivered);
 }
@@ -75,7 +79,7 @@ function keep(run: MigrationRun, index: number, result: NativeResult): void {
     resource: object.resource,
     side: seen.goal,
     outcome,
-    ...(why === undefined ? {} : { why }),
+    ...(why === undefined ? {} : { why: clipped(why, MAX_STALLED) }),
     createdAt: object.createdAt,
     endedAt: Date.now(),
     ...(object.resourceVersion === undefined ? {} : { resourceVersion: object.resourceVersion }),
@@ -83,7 +87,7 @@ function keep(run: MigrationRun, index: number, result: NativeResult): void {
   };
   // The newest of each resource and direction: once one hasn't delivered, there is no newer one.
   const others = native.filter((one) => one.resource !== evidence.resource || one.side !== evidence.side);
-  run.patch({ native: [...others, evidence] });
+  run.patch({ native: [...others, evidence].slice(-MAX_EVIDENCE) });
   run.note({
     actor: 'keyferry',
     verified: true,

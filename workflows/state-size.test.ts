@@ -8,6 +8,7 @@ import { addReads, addTally, emptyTally, NO_READS, type CensusTally } from '../s
 import { MAX_WAIVERS } from '../src/plan/waivers.ts';
 import { clipped, MAX_WORDS } from '../src/plan/words.ts';
 import { MAX_API_SERVERS, MAX_RESOURCES } from '../src/spec/migration.ts';
+import { MAX_EVIDENCE } from './rewrite-natively.ts';
 import { MAX_STALLED, MAX_TIMELINE } from './run.ts';
 import type { MigrationState, ReadsResult } from './types.ts';
 
@@ -109,14 +110,14 @@ function stateOf({ servers, resources, names, words, keyIds }: Cluster): Migrati
       stalled: clipped(said, MAX_STALLED),
     })),
     passes: many(20, (pass) => ({ side: 'target', pass, counts })),
-    native: many(2 * resources, (i) => ({
+    native: many(Math.min(MAX_EVIDENCE, 2 * resources), (i) => ({
       name: text(Math.min(253, 90 + names.resource)),
       uid: text(36),
       apiVersion: text(40),
       resource: word(i, names.resource),
       side: 'target',
       outcome: 'Succeeded',
-      why: said,
+      why: clipped(said, MAX_STALLED),
       createdAt: text(24),
       endedAt: 1e12,
       resourceVersion: text(20),
