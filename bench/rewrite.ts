@@ -7,12 +7,19 @@
 // something has not done the work. Raw results go to bench/results/rewrite.json, and are drawn in bench/results/rewrite.svg.
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { availableParallelism, totalmem } from 'node:os';
-import { drawRates } from './support/draw.ts';
+import { drawRates, medianOf } from './support/draw.ts';
 import { patchAll, swapAll } from './support/bare.ts';
 import { Bench, type Go } from './support/bench.ts';
 import { byKubectl, byNativeMigrator } from './support/others.ts';
 
 const CONCURRENCY = 32;
+const ETCD = 'keyferry, engine Etcd';
+const APISERVER = 'keyferry, engine APIServer';
+const CENSUS = "keyferry's census";
+const BARE_SWAP = 'bare compare-and-swap loop';
+const BARE_PATCH = 'bare PATCH loop';
+const KUBECTL = 'kubectl get | replace';
+const NATIVE = 'in-tree migrator';
 /** Above this, contenders that need many minutes do a part of the work, and their rate counts. */
 const WHOLE_UP_TO = 10_000;
 
@@ -43,8 +50,8 @@ async function measure(secrets: number): Promise<Measured[]> {
         const { rewriting, census } = await bench.migrateAndBack(engine, {
           pace: { concurrency: CONCURRENCY, shards: 8 },
         });
-        keep(`keyferry, ${engine}`, rewriting);
-        keep("keyferry's census", census);
+        keep(engine === 'Etcd' ? ETCD : APISERVER, rewriting);
+        keep(CENSUS, census);
       }
     }
     await bench.writeByTarget();
@@ -52,29 +59,52 @@ async function measure(secrets: number): Promise<Measured[]> {
     const some = Math.min(secrets, WHOLE_UP_TO);
     for (let round = 0; round < rounds; round += 1) {
       keep(
-        'bare compare-and-swap loop',
+        BARE_SWAP,
         await bench.timed(secrets, async ({ from, to }) => {
           await swapAll(lab, from, to);
         }),
       );
       keep(
-        'bare PATCH loop',
+        BARE_PATCH,
         await bench.timed(secrets, async () => {
           await patchAll(lab, secrets, CONCURRENCY);
         }),
       );
     }
     keep(
-      'kubectl get | replace',
+      KUBECTL,
       await bench.timed(some, async () => {
         await byKubectl(lab, some, secrets);
       }),
     );
-    keep('in-tree migrator', await byNativeMigrator(bench, secrets));
+    keep(NATIVE, await byNativeMigrator(bench, secrets <= WHOLE_UP_TO));
   } finally {
     await bench.down();
   }
   return results;
+}
+
+/** The ratios that count: who, against whom, and what was aimed at. */
+const RATIOS = [
+  [APISERVER, NATIVE, 10],
+  [APISERVER, KUBECTL, 3],
+  [APISERVER, BARE_PATCH, 0.85],
+  [ETCD, NATIVE, 100],
+  [ETCD, BARE_SWAP, 0.6],
+] as const;
+
+function tableOf(secrets: number): string {
+  const medians = medianOf(results, secrets);
+  const rateOf = (who: string) => medians.find((one) => one.who === who)?.rate ?? NaN;
+  return [
+    `| ${secrets} Secrets | rate | against | its rate | ratio | aimed at |`,
+    '|---|---|---|---|---|---|',
+    ...RATIOS.map(([who, whom, aim]) => {
+      const ratio = rateOf(who) / rateOf(whom);
+      return `| ${who} | ${rateOf(who)}/s | ${whom} | ${rateOf(whom)}/s | ${ratio.toFixed(2)} | ${aim} |`;
+    }),
+    `| ${CENSUS} | ${rateOf(CENSUS)}/s | | | | 40000/s |`,
+  ].join('\n');
 }
 
 const results: Measured[] = [];
@@ -92,4 +122,5 @@ for (const secrets of sizes.length === 0 ? [10_000, 100_000] : sizes) {
     `${JSON.stringify({ at: new Date().toISOString(), machine, concurrency: CONCURRENCY, results }, undefined, 1)}\n`,
   );
   writeFileSync(new URL('rewrite.svg', folder), drawRates(results));
+  console.log(`\n${tableOf(secrets)}`);
 }

@@ -1,4 +1,5 @@
 import { writeFileSync } from 'node:fs';
+import { CONTROLLER_MANAGER } from '../../lab/controller-manager.ts';
 import { chainFor } from '../../src/encryption-config/index.ts';
 import type { EnvelopeChain } from '../../src/envelope/chain.ts';
 import { PluginConnections } from '../../src/kms-plugin/connections.ts';
@@ -51,8 +52,10 @@ export class Bench {
   }
 
   static async up(secrets: number): Promise<Bench> {
-    const plane = await ControlPlane.up({ etcdCompactionSeconds: 60 });
+    const plane = await ControlPlane.up({ etcdCompactionSeconds: 60, controllerManager: true });
     try {
+      // It follows every write: only while it is measured itself.
+      await plane.lab.stop(CONTROLLER_MANAGER);
       await fillSecrets(plane.lab, secrets);
       return new Bench(plane, secrets);
     } catch (error) {
