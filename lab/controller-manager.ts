@@ -32,6 +32,9 @@ export function controllerManagerLaunch(config: LabConfig): Launch {
       '--bind-address=127.0.0.1',
       `--secure-port=${port}`,
       `--cert-dir=${certificates}`,
+      // It ends when it can't renew its Lease in time, and API servers of a lab are restarted.
+      '--leader-elect-lease-duration=60s',
+      '--leader-elect-renew-deadline=50s',
     ],
     log: paths.log(CONTROLLER_MANAGER),
     readyWithinMs: 120_000,

@@ -48,14 +48,16 @@ describe('the engine StorageVersionMigration', () => {
   afterAll(() => cleanUp.run());
 
   async function natives(): Promise<Native[]> {
-    const { text } = await plane.ask(node, 'GET', SERVED);
+    const { status, text } = await plane.ask(node, 'GET', SERVED);
+    if (status !== 200) throw new Error(`${status}: ${text}`);
     return (JSON.parse(text) as { items: Native[] }).items;
   }
 
   async function untilNatives(what: string, fits: (all: Native[]) => boolean): Promise<Native[]> {
     const deadline = Date.now() + 120_000;
     for (;;) {
-      const all = await natives();
+      // The API server is restarted meanwhile.
+      const all = await natives().catch(() => []);
       if (fits(all)) return all;
       if (Date.now() > deadline) throw new Error(`waited for ${what} in vain: ${JSON.stringify(all)}`);
       await sleep(200);
