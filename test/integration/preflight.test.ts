@@ -216,6 +216,19 @@ describe('preflight', () => {
       expect(checks.get('list of API servers complete')?.detail).toContain('cp-2');
     });
 
+    test('what API servers lack for an engine is told with the flags, and that nobody would carry it out', async () => {
+      const { checks, others } = await preflight(1, { engine: 'StorageVersionMigration' });
+      const name = 'engine StorageVersionMigration served';
+      expect(others('fail')).toEqual([name]);
+      for (const node of plane.lab.nodes) {
+        expect(checks.get(name)?.detail).toContain(`${node} has the feature gate StorageVersionMigrator off`);
+      }
+      for (const flag of ['--feature-gates=StorageVersionMigrator=true', '--runtime-config=']) {
+        expect(checks.get(name)?.remedy).toContain(flag);
+      }
+      expect(others('warn')).toContain('kube-controller-manager');
+    });
+
     test('a person reads what was found, and how it stands', async () => {
       const document = plane.document({ spec: { source: { identity: {} } } });
       const answer = await plane.cli(['preflight', '-f', document]);
