@@ -54,8 +54,18 @@ async function measure(secrets: number): Promise<Measured[]> {
         keep(CENSUS, census);
       }
     }
-    await bench.writeByTarget();
     const { lab } = bench.plane;
+    if (secrets <= WHOLE_UP_TO) {
+      for (const workers of [2, 4]) {
+        for (let i = 2; i <= workers; i += 1)
+          if (lab.pid(`worker-${i}`) === undefined) await lab.start(`worker-${i}`);
+        const { rewriting } = await bench.migrateAndBack('APIServer', {
+          pace: { concurrency: CONCURRENCY, shards: 8 },
+        });
+        keep(`${APISERVER}, ${workers} workers`, rewriting);
+      }
+    }
+    await bench.writeByTarget();
     const some = Math.min(secrets, WHOLE_UP_TO);
     for (let round = 0; round < rounds; round += 1) {
       keep(
