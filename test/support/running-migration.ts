@@ -10,6 +10,8 @@ const QUERY_MS = 3_000;
 
 /** A query is work for Temporal and for the worker, which share the machine with what is tested. */
 const BETWEEN_QUERIES_MS = 100;
+/** As above, for what comes late and then stays as it is. */
+const BETWEEN_QUERIES_AT_A_GATE_MS = 500;
 
 /** A migration that a test drives by the CLI and watches by queries. */
 export class RunningMigration {
@@ -39,7 +41,12 @@ export class RunningMigration {
   }
 
   /** Waits until what the migration tells fits; without a worker it goes on asking. */
-  async until(what: string, fits: (progress: Progress) => boolean, timeoutMs = 180_000): Promise<Progress> {
+  async until(
+    what: string,
+    fits: (progress: Progress) => boolean,
+    timeoutMs = 180_000,
+    betweenMs = BETWEEN_QUERIES_MS,
+  ): Promise<Progress> {
     const deadline = Date.now() + timeoutMs;
     let last: Progress | undefined;
     while (Date.now() < deadline) {
@@ -47,7 +54,7 @@ export class RunningMigration {
       last = seen ?? last;
       if (seen !== undefined && fits(seen)) return seen;
       if (seen?.state === 'finished') break;
-      await sleep(BETWEEN_QUERIES_MS);
+      await sleep(betweenMs);
     }
     throw new Error(`waited for ${what} in vain.\n${await this.#story(last)}`);
   }
@@ -63,6 +70,7 @@ export class RunningMigration {
       what,
       (seen) => seen.phase === phase && (state ?? seen.state) === seen.state,
       timeoutMs,
+      state === 'waiting' ? BETWEEN_QUERIES_AT_A_GATE_MS : BETWEEN_QUERIES_MS,
     );
   }
 
