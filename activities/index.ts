@@ -10,6 +10,7 @@ import { nativeMigrationActivities } from './native-migration.ts';
 import { preflightActivities } from './preflight.ts';
 import { rewriteActivities } from './rewrite.ts';
 import { scanActivities } from './scan.ts';
+import { storageVersionActivities } from './storage-versions.ts';
 import { verifyActivities } from './verify.ts';
 import { watchActivities } from './watch.ts';
 
@@ -30,6 +31,7 @@ export function clusterActivities(dependencies: ClusterDependencies) {
     ...censusActivities(dependencies),
     ...verifyActivities(dependencies),
     ...cutoverActivities(dependencies),
+    ...storageVersionActivities(dependencies),
     ...cleanupActivities(dependencies),
   };
 }

@@ -11,7 +11,7 @@ import { etcdMetrics, type EtcdMetrics } from '../src/cluster/etcd-metrics.ts';
 import { holderOf } from '../src/cluster/fence.ts';
 import { lookAtServers } from '../src/cluster/identity.ts';
 import { controllerLease, nativeServing } from '../src/cluster/native-migration.ts';
-import { deniedPermissions } from '../src/cluster/permissions.ts';
+import { deniedPermissions, neededPermissions, type Permission } from '../src/cluster/permissions.ts';
 import { findServed } from '../src/cluster/orphans.ts';
 import type { Resource } from '../src/cluster/resources.ts';
 import { versionOf } from '../src/cluster/versions.ts';
@@ -85,7 +85,7 @@ export function preflightActivities({ clusters }: ClusterDependencies) {
           judgeHolder(await asked(() => holderOf(cluster))),
           judgeClocks(clocksOf(servers, metrics)),
           ...served.checks,
-          await permissions(first, resources, spec),
+          await permissions(first, neededPermissions(resources, spec.canary.namespace, spec.engine)),
           ...(spec.engine === 'StorageVersionMigration' ? await nativeChecks(cluster) : []),
           ...canaryChecks,
           ...etcd,
@@ -196,23 +196,16 @@ async function resourceChecks(
   return { checks, resources };
 }
 
-async function permissions(
-  server: ApiServer,
-  resources: readonly Resource[],
-  { canary: { namespace }, engine }: MigrationSpec,
-): Promise<Check> {
-  return judged(
-    'permissions',
-    await asked(() => deniedPermissions(server, resources, namespace, engine)),
-    (denied) =>
-      denied.length === 0
-        ? { outcome: 'pass', detail: 'all that keyferry needs' }
-        : {
-            outcome: 'fail',
-            detail: `the kubeconfig's user may not ${denied.join(', ')}`,
-            remedy:
-              'apply deploy/rbac.yaml, with the resources that are to be migrated, and bind it to that user',
-          },
+export async function permissions(server: ApiServer, needs: readonly Permission[]): Promise<Check> {
+  return judged('permissions', await asked(() => deniedPermissions(server, needs)), (denied) =>
+    denied.length === 0
+      ? { outcome: 'pass', detail: 'all that keyferry needs' }
+      : {
+          outcome: 'fail',
+          detail: `the kubeconfig's user may not ${denied.join(', ')}`,
+          remedy:
+            'apply deploy/rbac.yaml, with the resources that are to be migrated, and bind it to that user',
+        },
   );
 }
 
@@ -259,7 +252,7 @@ async function canariesOf(
   };
 }
 
-async function etcdChecks(cluster: Cluster, status: Asked<EtcdStatus>): Promise<Check[]> {
+export async function etcdChecks(cluster: Cluster, status: Asked<EtcdStatus>): Promise<Check[]> {
   const key = `${cluster.spec.etcd.prefix}/namespaces/kube-system`;
   return [
     judged('etcd reachable', status, judgeEtcd),

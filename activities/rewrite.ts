@@ -9,7 +9,7 @@ export function rewriteActivities({ clusters }: ClusterDependencies) {
     /** Rewrites a stretch of a shard through the API servers. */
     async rewriteChunk(input: RewriteChunkInput): Promise<ChunkResult> {
       const cluster = clusters.get(input.cluster);
-      return await rewriteChunkBy(new ApiServerEngine(cluster), cluster, input);
+      return await rewriteChunkBy(new ApiServerEngine(cluster, input.trial), cluster, input);
     },
   };
 }

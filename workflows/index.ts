@@ -4,3 +4,6 @@ export { nativeMigration } from './native-migration.ts';
 export { preflight } from './preflight.ts';
 export { reads } from './reads.ts';
 export { rewriteShard } from './rewrite-shard.ts';
+export { storageVersionMigration } from './storage-version-migration.ts';
+export { storageVersionPreflight } from './storage-version-preflight.ts';
+export { versions } from './versions.ts';

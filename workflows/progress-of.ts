@@ -1,20 +1,19 @@
+import { sum } from '../src/plan/counts.ts';
 import { nextSteps, rateOf, type Progress } from '../src/plan/progress.ts';
 import { refText, sourceOf, targetOf } from '../src/plan/sides.ts';
 import { decide, type Step } from '../src/plan/transition.ts';
-import type { ChunkCounts, MigrationInput, MigrationState, ShardState } from './types.ts';
+import type { ChunkCounts, MigrationInput, MigrationState, RunState, ShardState } from './types.ts';
 
 /** What a migration tells of itself. */
 export function progressOf({ migration }: MigrationInput, state: MigrationState): Progress {
   const { spec } = migration;
   const { seen } = state;
   const step = decide(seen);
-  const rewriting = state.shards.length > 0;
-  const last = seen.rewrite.finished ? state.passes.at(-1)?.counts : undefined;
-  const counted = rewriting ? state.shards.map((shard) => shard.counts) : last === undefined ? [] : [last];
-  const total = (field: keyof ChunkCounts): number => sumOf(counted.map((counts) => counts[field]));
-  const done = total('examined');
-  // Objects come and go while the shards are walked: what was planned is an estimate.
-  const of = Math.max(done, sumOf(state.shards.map((shard) => shard.objects)));
+  const { slowed, ...rewriting } = rewritingOf(
+    state,
+    seen.rewrite.finished ? state.passes.at(-1)?.counts : undefined,
+  );
+  const { done, of } = rewriting.rewrite;
   const rate = rateOf(state.rate);
   const objects = objectsOf(state, done);
   return {
@@ -26,30 +25,18 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
     target: refText(targetOf(spec, state.rotation)),
     state: stateWord(state, step),
     waitingFor: state.stopping
-      ? ['every writer to answer', ...saidBy(state, ({ stalled }) => stalled)].join(': ')
+      ? ['every writer to answer', ...rewriting.shards.stalled].join(': ')
       : (state.waiting?.for ?? step.reason),
     ...(state.waiting === undefined ? {} : { waitingSince: state.waiting.since }),
     objects,
     pass: seen.rewrite.pass,
-    rewrite: {
-      done,
-      of,
-      rewritten: total('rewritten'),
-      current: total('current'),
-      gone: total('gone'),
-      refused: total('refused'),
-    },
+    ...rewriting,
     rate,
     ...(rate > 0 && step.kind !== 'hold' ? { etaSeconds: (of - done) / rate } : {}),
     apiServers: seen.servers,
-    shards: {
-      total: state.shards.length,
-      done: state.shards.filter((shard) => shard.done).length,
-      stalled: saidBy(state, ({ stalled }) => stalled),
-    },
     throttle: {
       objectsPerSecond: state.objectsPerSecond ?? spec.pace.objectsPerSecond,
-      slowed: saidBy(state, ({ slowed }) => slowed),
+      slowed,
     },
     refusals: state.refusals,
     waivers: state.waivers,
@@ -62,8 +49,32 @@ export function progressOf({ migration }: MigrationInput, state: MigrationState)
   };
 }
 
+/**
+ * How far the pass under way got, and what its shards say.
+ *
+ * @param last - of the pass that has just ended, where none is under way
+ */
+export function rewritingOf(
+  { shards }: Pick<RunState, 'shards'>,
+  last: ChunkCounts | undefined,
+): Pick<Progress, 'rewrite' | 'shards'> & { slowed: string[] } {
+  const counted = shards.length > 0 ? shards.map(({ counts }) => counts) : last === undefined ? [] : [last];
+  const { examined: done, ...others } = sum(...counted);
+  // Objects come and go while the shards are walked: what was planned is an estimate.
+  const planned = shards.reduce((whole, { objects }) => whole + objects, 0);
+  return {
+    rewrite: { done, of: Math.max(done, planned), ...others },
+    shards: {
+      total: shards.length,
+      done: shards.filter((shard) => shard.done).length,
+      stalled: saidBy(shards, ({ stalled }) => stalled),
+    },
+    slowed: saidBy(shards, ({ slowed }) => slowed),
+  };
+}
+
 /** What shards that aren't done yet say, each thing once. */
-function saidBy({ shards }: MigrationState, words: (shard: ShardState) => string | undefined): string[] {
+function saidBy(shards: readonly ShardState[], words: (shard: ShardState) => string | undefined): string[] {
   return [...new Set(shards.flatMap((shard) => (shard.done ? [] : (words(shard) ?? []))))];
 }
 
@@ -85,8 +96,4 @@ function stateWord(state: MigrationState, step: Step): Progress['state'] {
   if (step.kind === 'hold') return 'paused';
   if (step.kind === 'finish') return 'finished';
   return step.kind === 'wait' ? 'waiting' : 'running';
-}
-
-function sumOf(numbers: readonly number[]): number {
-  return numbers.reduce((sum, one) => sum + one, 0);
 }

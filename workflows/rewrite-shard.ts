@@ -74,6 +74,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
         limits: { ...limits, objects },
         ...(input.schedule === undefined ? {} : { schedule: input.schedule }),
         ...(input.waived === undefined ? {} : { waived: input.waived }),
+        ...(input.trial === undefined ? {} : { trial: input.trial }),
       });
       cursor = chunk.cursor;
       counts = sum(counts, chunk.counts);

@@ -9,7 +9,7 @@ import { renderDetails } from './details.ts';
 import type { Acknowledgement } from './messages.ts';
 import { tellRate } from './rate.ts';
 import { KEYFERRY_PHASE } from './search-attributes.ts';
-import type { GuardedInput, RunState, ShardInput, ShardReport, TimelineEntry } from './types.ts';
+import type { GuardedInput, Resource, RunState, ShardInput, ShardReport, TimelineEntry } from './types.ts';
 
 /** Characters of why a shard stalls: there are many shards. */
 export const MAX_STALLED = 200;
@@ -50,7 +50,7 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
   /** What lets its writers write only for as long as nothing has changed. */
   abstract guard(): GuardedInput;
   /** What else its shards are told. */
-  abstract shardExtras(): Partial<ShardInput>;
+  abstract shardExtras(resource: Resource): Partial<ShardInput>;
   abstract openAutomaticGates(): void;
 
   /** Why nothing may move now, if so. */

@@ -29,9 +29,9 @@ export async function planShards(run: Run, each?: number): Promise<ShardState[]>
     resources.map((resource) => quick.countObjects({ cluster: spec, resource })),
   );
   const all = counts.reduce((sum, one) => sum + one, 0);
-  const engine = run.shardExtras().agents === undefined ? 'APIServer' : 'Etcd';
   const planned = await Promise.all(
     resources.map(async (resource, i) => {
+      const engine = run.shardExtras(resource).agents === undefined ? 'APIServer' : 'Etcd';
       // A resource without objects keeps one shard: some may appear.
       const shards = each ?? Math.max(1, shardsFor(counts[i] ?? 0, all, engine));
       const ranges = await cluster.planShards({ cluster: spec, resource, shards });
@@ -95,7 +95,7 @@ async function walkShard(run: Run, index: number, atOnce: number): Promise<boole
         reportEvery: reportEvery(run.state.shards.length, shard.objects),
         counts: shard.counts,
         refusals: [],
-        ...run.shardExtras(),
+        ...run.shardExtras(resource),
       },
     ],
     cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,

@@ -22,9 +22,14 @@ import type { Rotation, Steady } from '../src/plan/rotation.ts';
 import type { Change, ClusterLook, Expected, Loaded, SealingKey } from '../src/plan/watch.ts';
 import type { ChunkCounts } from '../src/plan/counts.ts';
 import type { ChunkLimits, ChunkResult, KeyRange, Refusal } from '../src/rewrite/engine.ts';
+import type { Trial } from '../src/rewrite/round-trip.ts';
 import type { ScheduleWindow } from '../src/plan/schedule.ts';
 import type { WaivedValue, Waiver } from '../src/plan/waivers.ts';
 import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
+import type { StorageVersionMigration } from '../src/spec/storage-version-migration.ts';
+import type { StorageObserved } from '../src/plan/storage-versions.ts';
+import type { Redefinition, StoredResource } from '../src/plan/stored-resource.ts';
+import type { VersionTally } from '../src/plan/version-tally.ts';
 
 export type {
   CensusTally,
@@ -163,6 +168,8 @@ export interface RewriteChunkInput extends GuardedInput {
   schedule?: ScheduleWindow[];
   /** Values that are left as they are; absent where there are none. */
   waived?: WaivedValue[];
+  /** Where storage versions change: which objects' conversion is tried before they are rewritten. */
+  trial?: Trial;
 }
 
 /** The configuration that a node's agent rewrites by: what its API server runs. */
@@ -266,6 +273,51 @@ export interface RemoveCanariesInput extends FenceInput {
   resources: Resource[];
 }
 
+export interface StoragePreflightInput {
+  cluster: ClusterSpec;
+  resources: string[];
+}
+
+export interface StoragePreflightResult {
+  checks: Check[];
+  /** Those whose storage version could be told. */
+  stored: StoredResource[];
+  /** Identities of the API servers. */
+  known: string[];
+}
+
+export interface StorageLookInput extends LookInput {
+  stored: StoredResource[];
+}
+
+/** What definitions say now, in the order asked for. */
+export interface StorageLook {
+  stored: StoredResource[];
+  changes: Redefinition[];
+  /** What keeps API servers from storing all as wanted, in words. */
+  dissenters: string[];
+  /** Identities of the API servers. */
+  known: string[];
+}
+
+export interface VersionsChunkInput {
+  cluster: ClusterSpec;
+  /** In its storage version. */
+  resource: Resource;
+  cursor?: string;
+  /** Only objects that were written at this revision of etcd or later. */
+  sinceRevision?: number;
+}
+
+export interface VersionsChunkResult {
+  tally: VersionTally;
+  cursor?: string;
+}
+
+export interface TrimInput extends FenceInput {
+  stored: StoredResource;
+}
+
 // --- activities of a node's agent ----------------------------------------------------------------------------------
 
 /** A file on the agent's node, and what a migration does to it. */
@@ -342,6 +394,7 @@ export interface ShardInput extends GuardedInput {
   counts: ChunkCounts;
   refusals: Refusal[];
   waived?: WaivedValue[];
+  trial?: Trial;
   /** Of the engine `Etcd`: whose agents take its chunks. */
   agents?: EtcdAgents;
 }
@@ -545,4 +598,40 @@ export interface MigrationState extends RunState {
   writerSince?: number;
   /** Until when it soaks; 0 before that has begun. */
   soakUntil: number;
+}
+
+export interface VersionsInput {
+  cluster: ClusterSpec;
+  /** Each in its storage version. */
+  resources: Resource[];
+  sinceRevision?: number;
+  /** Handed over when a run goes on in another. */
+  from?: WalkState<VersionTally>;
+}
+
+export interface StorageVersionInput {
+  migration: StorageVersionMigration;
+  /** Whether the server has keyferry's search attributes; the client finds out. */
+  searchAttributes: boolean;
+  /** Handed over when a run goes on in another. */
+  state?: StorageVersionState;
+}
+
+/** All that a StorageVersionMigration knows. */
+export interface StorageVersionState extends RunState {
+  seen: StorageObserved;
+  /** What definitions said when API servers were last seen to agree on them. */
+  stored: StoredResource[];
+  /** The stored versions of each definition, before anything was changed. */
+  storedBefore: Record<string, string[]>;
+  before?: VersionTally;
+  census?: VersionTally;
+  reads?: ReadsResult;
+  passes: { pass: number; counts: ChunkCounts }[];
+  /** Identities of the API servers, from when they last answered: one that is away is no stranger. */
+  known: string[];
+  /** When API servers were seen to agree. */
+  agreedAt: number;
+  /** The definitions that were trimmed. */
+  trimmed: string[];
 }

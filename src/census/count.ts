@@ -1,10 +1,11 @@
 import type { EtcdClient, EtcdEntry } from '../cluster/etcd.ts';
-import { after, endOfPrefix } from '../cluster/etcd.ts';
+import { endOfPrefix } from '../cluster/etcd.ts';
 import { objectOf, type Resource } from '../cluster/resources.ts';
 import { parseHeader, type CompiledNames } from '../envelope/header.ts';
 import { decodeKmsV2 } from '../envelope/kms-v2.ts';
 import { isOutside } from '../envelope/staleness.ts';
 import type { EnvelopeHeader, EnvelopeTarget } from '../envelope/types.ts';
+import { pagesOf } from './pages.ts';
 import { escrowRecipients } from '../keys/escrow-recipients.ts';
 import { annotationNames } from '../keys/local-kek.ts';
 import {
@@ -20,14 +21,6 @@ import {
   type CensusTally,
   type ObjectName,
 } from '../plan/tally.ts';
-
-/** Bytes a page aims at: values go from 100 B to more than 1 MiB, and memory stays flat. */
-const PAGE_BYTES = 4 * 1024 * 1024;
-const FIRST_PAGE = 64;
-/** Times the 1.5 MiB of the largest value, a page stays below what one answer of etcd may hold. */
-const MAX_PAGE = 150;
-/** Keys that are looked through at once for those that changed. */
-const WINDOW = 2_000;
 
 export interface CensusPart {
   tally: CensusTally;
@@ -63,9 +56,7 @@ export async function countFrom(
   const start = cursor ?? resource.etcdPrefix;
   const end = endOfPrefix(resource.etcdPrefix);
   const counter = new Counter(resource, target, names, options.waived);
-  const pages =
-    sinceRevision === undefined ? pagesOf(etcd, start, end) : changedPages(etcd, start, end, sinceRevision);
-  for await (const page of pages) {
+  for await (const page of pagesOf(etcd, start, end, sinceRevision)) {
     counter.add(page.entries, page.revision);
     options.onProgress(counter.tally.objects);
     if (options.signal.aborted || Date.now() >= deadline) {
@@ -73,82 +64,6 @@ export async function countFrom(
     }
   }
   return { tally: counter.finish(), bytes: counter.bytes, cursor: undefined };
-}
-
-interface Page {
-  entries: EtcdEntry[];
-  /** A revision of etcd at which nothing was passed over yet. */
-  revision: number;
-  /** Where the next page begins; undefined after the last one. */
-  next: string | undefined;
-}
-
-/** The values of a range, or those of them that were written at a revision or later. */
-async function* pagesOf(
-  etcd: EtcdClient,
-  start: string,
-  end: string,
-  minModRevision?: number,
-): AsyncGenerator<Page> {
-  const ask = async (from: string, limit: number) =>
-    await etcd.range({
-      start: from,
-      end,
-      limit,
-      ...(minModRevision === undefined ? {} : { minModRevision }),
-    });
-  for (let page = await ask(start, FIRST_PAGE); ;) {
-    const { entries, more, revision } = page;
-    const last = entries.at(-1);
-    const next = more && last !== undefined ? after(last.key) : undefined;
-    // etcd gets the next page together while this one is counted.
-    const ahead = next === undefined ? undefined : settled(ask(next, pageAfter(entries)));
-    yield { entries, revision, next };
-    if (ahead === undefined) return;
-    const answer = await ahead;
-    if (answer.status === 'rejected') throw answer.reason;
-    page = answer.value;
-  }
-}
-
-/** Values of the next page, by the sizes of these. */
-function pageAfter(entries: readonly EtcdEntry[]): number {
-  const bytes = entries.reduce((sum, entry) => sum + entry.value.length, 0);
-  return Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * entries.length) / Math.max(1, bytes))));
-}
-
-/** One that fails while something else is done isn't an unhandled rejection; nor is one that nobody waits for any more. */
-async function settled<T>(one: Promise<T>): Promise<PromiseSettledResult<T>> {
-  const [result] = await Promise.allSettled([one]);
-  return result;
-}
-
-/**
- * Finds what changed by looking through windows of keys, and reads the values in between: asked for changes at once, etcd
- * would load every object of the resource for each page.
- */
-async function* changedPages(
-  etcd: EtcdClient,
-  start: string,
-  end: string,
-  sinceRevision: number,
-): AsyncGenerator<Page> {
-  for (let at: string | undefined = start; at !== undefined;) {
-    const { entries, more, revision } = await etcd.range({ start: at, end, limit: WINDOW, keysOnly: true });
-    const last = entries.at(-1);
-    at = more && last !== undefined ? after(last.key) : undefined;
-    const changed = entries.filter((entry) => entry.modRevision >= sinceRevision);
-    const [first] = changed;
-    if (first === undefined) {
-      yield { entries: [], revision, next: at };
-      continue;
-    }
-    const changedEnd = after(changed.at(-1)?.key ?? first.key);
-    for await (const page of pagesOf(etcd, first.key, changedEnd, sinceRevision)) {
-      // The window's revision: what changed around these values since it was read is not among them.
-      yield { entries: page.entries, revision, next: page.next ?? at };
-    }
-  }
 }
 
 class Counter {

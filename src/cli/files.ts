@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 import { KeyferryError, messageOf } from '../errors.ts';
-import { parseMigration } from '../spec/load.ts';
+import { parseAny, parseMigration, type AnyDocument } from '../spec/load.ts';
 import type { Migration } from '../spec/migration.ts';
 
 /**
@@ -11,9 +11,18 @@ import type { Migration } from '../spec/migration.ts';
  * wherever they run.
  */
 export function readMigration(file: string): Migration {
-  const migration = parseMigration(readText(file), file === '-' ? 'standard input' : file);
+  return read(file, parseMigration);
+}
+
+/** As {@link readMigration}, of a document of any kind. */
+export function readDocument(file: string): AnyDocument {
+  return read(file, parseAny);
+}
+
+function read<T extends AnyDocument>(file: string, parse: (text: string, shown: string) => T): T {
+  const document = parse(readText(file), file === '-' ? 'standard input' : file);
   const from = file === '-' ? process.cwd() : dirname(resolve(file));
-  const { cluster } = migration.spec;
+  const { cluster } = document.spec;
   cluster.kubeconfig.file = resolve(from, cluster.kubeconfig.file);
   for (const server of cluster.apiServers) {
     if (server.certificateAuthority !== undefined) {
@@ -25,7 +34,7 @@ export function readMigration(file: string): Migration {
       cluster.etcd.tls[field] = resolve(from, cluster.etcd.tls[field]);
     }
   }
-  return migration;
+  return document;
 }
 
 function readText(file: string): string {

@@ -1,5 +1,6 @@
 import type { ReadFailure } from '../plan/tally.ts';
 import { objectId, type Waiver } from '../plan/waivers.ts';
+import type { VersionRow } from '../plan/version-tally.ts';
 import type { Refusal } from '../rewrite/engine.ts';
 import { runs, type Progress } from '../plan/progress.ts';
 import type { Look } from './look.ts';
@@ -24,11 +25,8 @@ export function renderLook(view: Look, now: number): string {
     '',
     renderBars(progress),
     ...rewriting(progress),
-    '',
-    columns([
-      ['API SERVER', 'FILE', 'RUNS'],
-      ...progress.apiServers.map((server) => [server.name, server.file, runs(server)]),
-    ]),
+    ...servers(progress),
+    ...versions(progress),
     ...list('stalled', progress.shards.stalled),
     ...list('slower', progress.throttle?.slowed ?? []),
     ...list('trouble', view.troubles),
@@ -65,6 +63,31 @@ export function renderBars({ source, target, objects }: Progress): string {
     `${source.padEnd(width)}  ${bar(objects.inSource)}`,
     `${target.padEnd(width)}  ${bar(objects.inTarget)}`,
   ].join('\n');
+}
+
+function servers({ apiServers }: Progress): string[] {
+  if (apiServers.length === 0) return [];
+  return [
+    '',
+    columns([
+      ['API SERVER', 'FILE', 'RUNS'],
+      ...apiServers.map((server) => [server.name, server.file, runs(server)]),
+    ]),
+  ];
+}
+
+function versions(progress: Progress): string[] {
+  return progress.versions === undefined || progress.versions.length === 0
+    ? []
+    : ['', renderVersions(progress.versions)];
+}
+
+/** In which versions objects lie. */
+export function renderVersions(rows: readonly VersionRow[]): string {
+  return columns([
+    ['RESOURCE', 'LIES AS', 'OBJECTS'],
+    ...rows.map((row) => [row.resource, row.apiVersion, row.count.toLocaleString('en')]),
+  ]);
 }
 
 function rewriting(progress: Progress): string[] {

@@ -10,6 +10,7 @@ import { KeyferryError, messageOf } from '../errors.ts';
 import type { ClusterSpec } from '../spec/migration.ts';
 import { noNamespace } from '../worker/namespace.ts';
 import type { TemporalOptions } from './temporal-options.ts';
+import { workflowOf } from './workflows.ts';
 
 const CONNECT_MS = 3_000;
 
@@ -110,8 +111,11 @@ export async function findMigration(client: Client, id: string | undefined): Pro
       });
     }
   }
-  const running = await idsOf(client, `WorkflowType = 'migration' AND ExecutionStatus = 'Running'`);
-  const ids = running.length > 0 ? running : await idsOf(client, `WorkflowType = 'migration'`);
+  const types = `WorkflowType IN (${Object.values(workflowOf)
+    .map((type) => `'${type}'`)
+    .join(', ')})`;
+  const running = await idsOf(client, `${types} AND ExecutionStatus = 'Running'`);
+  const ids = running.length > 0 ? running : await idsOf(client, types);
   const [only] = ids;
   if (only !== undefined && ids.length === 1) return client.workflow.getHandle(only);
   throw new KeyferryError(

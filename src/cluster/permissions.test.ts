@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { describe, expect, it } from '@jest/globals';
 import { parseAllDocuments } from 'yaml';
-import { neededPermissions } from './permissions.ts';
+import { neededPermissions, storageVersionPermissions } from './permissions.ts';
 import type { Resource } from './resources.ts';
 
 interface Role {
@@ -53,17 +53,18 @@ const custom = {
   apiVersion: 'example.com/v1',
   name: 'widgets.example.com',
 };
-const needed = neededPermissions(
-  [resource('secrets', 'Secret'), resource('configmaps', 'ConfigMap'), custom],
-  'kube-system',
-  'StorageVersionMigration',
-)
+const resources = [resource('secrets', 'Secret'), resource('configmaps', 'ConfigMap'), custom];
+const needed = [
+  ...neededPermissions(resources, 'kube-system', 'StorageVersionMigration'),
+  ...storageVersionPermissions(resources),
+]
   .map(({ spec }) => {
     const { resourceAttributes: on, nonResourceAttributes: path } = spec;
     if (path !== undefined) return `${path.verb} ${path.path}`;
     // Migrated resources are granted cluster-wide; of Leases those in kube-system.
     const namespace = on?.resource === 'leases' ? on.namespace : '';
-    return [on?.verb, `${on?.group}/${on?.resource}`, on?.name ?? '', namespace].join(' ');
+    const subresource = on?.subresource === undefined ? '' : `/${on.subresource}`;
+    return [on?.verb, `${on?.group}/${on?.resource}${subresource}`, on?.name ?? '', namespace].join(' ');
   })
   .filter((line) => !line.includes('example.com/widgets'));
 

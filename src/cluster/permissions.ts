@@ -11,6 +11,7 @@ export interface Permission {
       verb: string;
       group: string;
       resource: string;
+      subresource?: string;
       namespace?: string;
       name?: string;
     };
@@ -42,7 +43,6 @@ export function neededPermissions(
       ),
     ]),
     ...(custom ? [on('apiextensions.k8s.io', 'customresourcedefinitions', 'get')] : []),
-    on('', 'namespaces', 'get'),
     on('', 'namespaces', 'list'),
     ...[
       'validatingwebhookconfigurations',
@@ -57,6 +57,31 @@ export function neededPermissions(
           on('storagemigration.k8s.io', 'storageversionmigrations', verb),
         )
       : []),
+    ...commonPermissions(),
+  ];
+}
+
+/** What keyferry needs to move storage versions; deploy/rbac.yaml grants it. */
+export function storageVersionPermissions(resources: readonly Resource[]): Permission[] {
+  const custom = resources.some((resource) => resource.apiVersion.includes('/'));
+  const definitions = (plural: string, verb: string): Permission => on('apiextensions.k8s.io', plural, verb);
+  return [
+    ...resources.flatMap((resource) =>
+      ['get', 'patch'].map((verb) => on(groupOf(resource), resource.plural, verb)),
+    ),
+    ...(custom
+      ? [
+          definitions('customresourcedefinitions', 'get'),
+          definitions('customresourcedefinitions/status', 'patch'),
+        ]
+      : []),
+    ...commonPermissions(),
+  ];
+}
+
+function commonPermissions(): Permission[] {
+  return [
+    on('', 'namespaces', 'get'),
     // Those of the API servers (and of kube-controller-manager), and keyferry's own.
     ...['list', 'create'].map((verb) => on('coordination.k8s.io', 'leases', verb, 'kube-system')),
     ...['get', 'delete'].map((verb) => on('coordination.k8s.io', 'leases', verb, 'kube-system', LEASE)),
@@ -68,17 +93,11 @@ export function neededPermissions(
 }
 
 /**
- * What keyferry needs and the kubeconfig's user may not, in words; empty where it may do all.
+ * What of it the kubeconfig's user may not, in words; empty where it may do all.
  *
  * @throws KeyferryError `UnavailableAccessReview` when the API server doesn't answer the question
  */
-export async function deniedPermissions(
-  server: ApiServer,
-  resources: readonly Resource[],
-  canaryNamespace: string,
-  engine?: MigrationSpec['engine'],
-): Promise<string[]> {
-  const needs = neededPermissions(resources, canaryNamespace, engine);
+export async function deniedPermissions(server: ApiServer, needs: readonly Permission[]): Promise<string[]> {
   const allowed = await Promise.all(needs.map((need) => isAllowed(server, need.spec)));
   return needs.filter((_, i) => allowed[i] !== true).map((need) => need.words);
 }
@@ -87,7 +106,9 @@ function groupOf(resource: Resource): string {
   return resource.apiVersion.includes('/') ? (resource.apiVersion.split('/')[0] ?? '') : '';
 }
 
+/** @param resource - with its subresource, where it is about one: `widgets/status` */
 function on(group: string, resource: string, verb: string, namespace?: string, name?: string): Permission {
+  const [plural = resource, subresource] = resource.split('/');
   return {
     words: [
       verb,
@@ -99,7 +120,8 @@ function on(group: string, resource: string, verb: string, namespace?: string, n
       resourceAttributes: {
         verb,
         group,
-        resource,
+        resource: plural,
+        ...(subresource === undefined ? {} : { subresource }),
         ...(namespace === undefined ? {} : { namespace }),
         ...(name === undefined ? {} : { name }),
       },

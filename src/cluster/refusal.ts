@@ -21,10 +21,11 @@ const LOST =
   'restore it from a backup, or delete its key from etcd (etcdctl del: an API server can delete only what it can read, and one that restarts over it may never get ready); to leave it behind as it is: keyferry waive';
 
 /** What a 500 is about. The messages are those of kube-apiserver's transformers, its decoder and etcd. */
-type Failure = 'webhook' | 'passing' | 'not opened' | 'not decoded' | 'too large' | 'unknown';
+type Failure = 'conversion' | 'webhook' | 'passing' | 'not opened' | 'not decoded' | 'too large' | 'unknown';
 
 const FAILURES: readonly [Exclude<Failure, 'unknown'>, RegExp][] = [
-  // First: what it met when it called may sound like any of the others.
+  // First: what they met when they called may sound like any of the others.
+  ['conversion', /conversion webhook for /],
   ['webhook', /failed calling webhook/],
   ['too large', /request is too large|trying to send message larger than max/],
   // Of the kms plugin or of etcd: the value itself has nothing to do with it. (No transformer: the plugin was dead when the
@@ -131,6 +132,8 @@ function explainFailure(body: Status, because: (why: string, remedy: string) => 
         `bring the service behind webhook ${name} back, or delete its configuration; then resume`,
       );
     }
+    case 'conversion':
+      return explainConversion(body.message ?? '', because);
     case 'too large':
       return because(OUTGROWN.reason, OUTGROWN.remedy);
     case 'not opened':
@@ -148,6 +151,26 @@ function explainFailure(body: Status, because: (why: string, remedy: string) => 
         'see what the API server logs for it; mend or delete it; then resume',
       );
   }
+}
+
+/** Of the message only what the API server itself says: what follows is the webhook's, and may quote the object. */
+function explainConversion(
+  message: string,
+  because: (why: string, remedy: string) => Explanation,
+): Explanation {
+  const [, from, said = ''] =
+    /conversion webhook for ([a-z0-9.-]+\/[a-z0-9]+)\S* \S+ (.*)/s.exec(message) ?? [];
+  const what = `the conversion webhook for ${from ?? 'its group'}`;
+  if (/^failed: Post "/.test(said)) {
+    return because(
+      `${what} did not answer`,
+      'bring the service behind spec.conversion of the CustomResourceDefinition back; then resume',
+    );
+  }
+  return because(
+    `${what} ${said.startsWith('failed') ? 'answered with an error' : 'answered with what is no conversion of it'}`,
+    'see what the service behind spec.conversion of the CustomResourceDefinition logs for it, and mend it; then resume',
+  );
 }
 
 /** A key that is in etcd, while no API server finds an object under its name. */

@@ -24,6 +24,12 @@ const SKEW_MS = 5_000;
 
 /** Judges what the API servers answered: pure. */
 export function judgeServers(servers: readonly ServerFindings[], takeUp: 'Reload' | 'Restart'): Check[] {
+  const taken = servers.flatMap((server) => configuration(server, takeUp));
+  return [...judgeVersions(servers), ...taken.filter((check) => check !== undefined)];
+}
+
+/** Judges whether the API servers answer, and of which versions they are. */
+export function judgeVersions(servers: readonly Pick<ServerFindings, 'name' | 'version'>[]): Check[] {
   return [
     ...servers.map(({ name, version }) =>
       judged(`API server ${name} reachable`, version, ({ gitVersion }) => ({
@@ -32,7 +38,6 @@ export function judgeServers(servers: readonly ServerFindings[], takeUp: 'Reload
       })),
     ),
     versions(servers),
-    ...servers.flatMap((server) => configuration(server, takeUp)),
   ].filter((check) => check !== undefined);
 }
 
@@ -116,7 +121,7 @@ export function judgeEtcdVersion({ version }: EtcdStatus): Omit<Check, 'name'> {
   };
 }
 
-function versions(servers: readonly ServerFindings[]): Check | undefined {
+function versions(servers: readonly Pick<ServerFindings, 'name' | 'version'>[]): Check | undefined {
   const known = servers.flatMap(({ name, version }) =>
     'answer' in version ? [{ name, text: version.answer.gitVersion }] : [],
   );

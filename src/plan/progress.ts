@@ -3,12 +3,14 @@ import type { ReadsTally } from './tally.ts';
 import type { Waiver } from './waivers.ts';
 import type { Observed, Phase, ServerView, Step } from './transition.ts';
 import { decide, unheld } from './transition.ts';
+import type { StoragePhase } from './storage-versions.ts';
+import type { VersionRow } from './version-tally.ts';
 
 /** What an operator sees of a migration: the answer of the `progress` query. */
 export interface Progress {
   migration: string;
   cluster: string;
-  phase: Phase;
+  phase: Phase | StoragePhase;
   goal: 'source' | 'target';
   source: string;
   target: string;
@@ -45,6 +47,8 @@ export interface Progress {
   /** Objects that were given up; without a proof until the API servers were asked. */
   waivers: Waiver[];
   census: { resource: string; provider: string; key?: string; keyId?: string; count: number }[];
+  /** Of a StorageVersionMigration: in which versions objects lie. */
+  versions?: VersionRow[];
   checks: { name: string; outcome: string; detail: string; remedy?: string }[];
   /** Reads through the API servers; the first that failed by name. */
   reads?: ReadsTally;

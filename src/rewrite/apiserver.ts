@@ -9,6 +9,7 @@ import { NOTHING, type ChunkCounts } from '../plan/counts.ts';
 import { count, everySecond, jittered, reasonToStall, type ObjectResult } from './chunk.ts';
 import type { ChunkLimits, ChunkOptions, ChunkResult, KeyRange, Refusal, RewriteEngine } from './engine.ts';
 import { outcomeOf } from './outcome.ts';
+import { isTried, tryConversion, type Trial } from './round-trip.ts';
 
 const PAGE = 500;
 const ATTEMPTS = 6;
@@ -22,10 +23,13 @@ const ATTEMPTS = 6;
  */
 export class ApiServerEngine implements RewriteEngine {
   readonly #cluster: Cluster;
+  readonly #trial: Trial | undefined;
   #next = 0;
 
-  constructor(cluster: Cluster) {
+  /** @param trial - of resources whose storage version changes: which objects' conversion is tried before they are rewritten */
+  constructor(cluster: Cluster, trial?: Trial) {
     this.#cluster = cluster;
+    this.#trial = trial;
   }
 
   async rewriteChunk(
@@ -87,11 +91,21 @@ export class ApiServerEngine implements RewriteEngine {
 
   async #rewrite(resource: Resource, entry: EtcdEntry, { signal, met }: ChunkOptions): Promise<ObjectResult> {
     const object = objectOf(resource, entry.key);
-    const refused = (status: number, explanation: Explanation): ObjectResult => ({
+    const refused = (status: number | undefined, explanation: Explanation): ObjectResult => ({
       kind: 'refused',
-      refusal: { resource: resource.name, ...object, status, ...explanation },
+      refusal: {
+        resource: resource.name,
+        ...object,
+        ...(status === undefined ? {} : { status }),
+        ...explanation,
+      },
     });
     if (object.namespace === '') return refused(404, UNREACHABLE);
+    if (this.#trial !== undefined && isTried(this.#trial, entry.key)) {
+      const { apiVersions } = this.#trial;
+      const lossy = await tryConversion(this.#cluster.apiServers, resource, object, apiVersions);
+      if (lossy !== undefined) return refused(lossy.status, lossy.why);
+    }
     let why = '';
     const refusing = new Set<ApiServer>();
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {

@@ -77,8 +77,11 @@ export class ControlPlane {
   }
 
   /** Starts a migration by the CLI. */
-  async start(overrides?: MigrationOverrides): Promise<RunningMigration> {
-    const answer = await this.cli(['start', '-f', this.document(overrides), '--json']);
+  async start(
+    overrides?: MigrationOverrides,
+    change?: (document: MigrationDocument) => unknown,
+  ): Promise<RunningMigration> {
+    const answer = await this.cli(['start', '-f', this.document(overrides, change), '--json']);
     if (answer.code !== 0)
       throw new Error(`start ended with ${answer.code}:\n${answer.stdout}\n${answer.stderr}`);
     const { workflowId, runId } = JSON.parse(answer.stdout) as { workflowId: string; runId: string };

@@ -1,22 +1,27 @@
-import { Command } from 'commander';
+import { Command, Option } from 'commander';
 import { z } from 'zod';
-import { migrationSchema } from '../../spec/migration.ts';
-import { readMigration } from '../files.ts';
+import { schemas, type Kind } from '../../spec/load.ts';
+import { readDocument } from '../files.ts';
 import { print } from '../output.ts';
 
 export function validateCommand(): Command {
   return new Command('validate')
-    .description('check a Migration document; nothing is contacted')
+    .description('check a Migration or StorageVersionMigration document; nothing is contacted')
     .requiredOption('-f, --file <file>', 'the document, or - for standard input')
     .option('--json', 'print the document with its defaults filled in')
     .action(({ file, json = false }: { file: string; json?: boolean }) => {
-      const migration = readMigration(file);
-      print(json, migration, () => `${file} is a valid Migration (${migration.metadata.name}).`);
+      const document = readDocument(file);
+      print(json, document, () => `${file} is a valid ${document.kind} (${document.metadata.name}).`);
     });
 }
 
 export function schemaCommand(): Command {
   return new Command('schema')
-    .description('print the JSON Schema of Migration documents')
-    .action(() => print(true, z.toJSONSchema(migrationSchema, { io: 'input' }), () => ''));
+    .description('print the JSON Schema of documents')
+    .addOption(
+      new Option('--kind <kind>', 'of which kind').choices(Object.keys(schemas)).default('Migration'),
+    )
+    .action(({ kind }: { kind: Kind }) =>
+      print(true, z.toJSONSchema(schemas[kind], { io: 'input' }), () => ''),
+    );
 }

@@ -36,7 +36,11 @@ export function messageCommands(): Command[] {
   return [
     command('pause', 'stop writing: it reads "paused" once every writer has answered', pauseUpdate),
     command('resume', 'go on after a pause, or try again after keyferry stopped', resumeUpdate),
-    command('rollback', 'bring every object back to the source, from whatever phase', rollbackUpdate),
+    command(
+      'rollback',
+      'bring every object back to the source, from whatever phase; of storage versions: end it before anything is trimmed',
+      rollbackUpdate,
+    ),
     command('forward', 'turn a rollback round: go on towards the target', forwardUpdate),
     approve(),
     waive(),
@@ -60,9 +64,9 @@ function approve(): Command {
   return withMessageOptions(
     new Command('approve')
       .description(
-        "open a gate: cutover, or cleanup (the point of no return: the kept file with the source's key goes)",
+        "open a gate: cutover, or cleanup (the point of no return: the kept file with the source's key goes); of storage versions trim",
       )
-      .argument('<gate>', 'cutover or cleanup')
+      .argument('<gate>', 'cutover, cleanup or trim')
       .argument('[migration]', 'workflow id; not needed where there is only one'),
   ).action(
     async (gate: string, id: string | undefined, options: Options) =>

@@ -4,13 +4,14 @@ import { WorkflowFailedError, type Client } from '@temporalio/client';
 import { CancelledFailure, TerminatedFailure, TimeoutFailure } from '@temporalio/common';
 import { Command } from 'commander';
 import { KeyferryError } from '../../errors.ts';
-import type { preflight as preflightWorkflow, PreflightReport } from '../../../workflows/preflight.ts';
+import type { PreflightReport } from '../../../workflows/preflight.ts';
 import type { Check } from '../../plan/preflight.ts';
 import { ExitCode } from '../exit-codes.ts';
-import { readMigration } from '../files.ts';
+import { readDocument } from '../files.ts';
 import { print } from '../output.ts';
 import { renderChecks } from '../render-checks.ts';
 import { withTemporal } from '../temporal.ts';
+import { preflightOf } from '../workflows.ts';
 import { withTaskQueueOption, type TaskQueueOptions } from '../temporal-options.ts';
 
 /** Counting the objects of a large cluster, and webhooks that don't answer, take minutes. */
@@ -18,24 +19,30 @@ const LIMIT_MS = 600_000;
 /** A worker that has just been started takes its time to poll. */
 const WORKER_WITHIN_MS = 10_000;
 
+/** What the preflight of every kind answers with. */
+type Judged = Pick<PreflightReport, 'checks' | 'passed'>;
+
 export function preflightCommand(): Command {
   return withTaskQueueOption(
     new Command('preflight')
       .description('run every check of a migration, through workers and agents; leaves the cluster as it was')
-      .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
+      .requiredOption(
+        '-f, --file <file>',
+        'a Migration or StorageVersionMigration document, or - for standard input',
+      )
       .option('--json', 'answer as JSON')
       .addHelpText('after', '\nExits with 1 where a check fails; warnings let a migration begin.'),
   ).action(async (options: TaskQueueOptions & { file: string; json?: boolean }) => {
-    const migration = readMigration(options.file);
+    const migration = readDocument(options.file);
     const report = await withTemporal(options, async (client) => {
       await awaitWorker(client, options);
       try {
-        return await client.workflow.execute<typeof preflightWorkflow>('preflight', {
+        return (await client.workflow.execute(preflightOf[migration.kind], {
           workflowId: `keyferry-preflight-${randomUUID()}`,
           taskQueue: options.taskQueue,
           args: [migration],
           workflowExecutionTimeout: LIMIT_MS,
-        });
+        })) as Judged;
       } catch (error) {
         if (!(error instanceof WorkflowFailedError)) throw error;
         if (error.cause instanceof TimeoutFailure) {
@@ -76,7 +83,7 @@ function noWorker({ taskQueue }: TaskQueueOptions, message: string): KeyferryErr
   });
 }
 
-function renderReport({ checks, passed }: PreflightReport): string {
+function renderReport({ checks, passed }: Judged): string {
   const count = (outcome: Check['outcome']): number =>
     checks.filter((check) => check.outcome === outcome).length;
   return [

@@ -1,10 +1,13 @@
 import { Command } from 'commander';
 import type { NativeEvidence } from '../../plan/native-migration.ts';
 import type { MigrationReport } from '../../../workflows/report.ts';
+import type { StorageVersionReport } from '../../../workflows/storage-version-migration.ts';
 import { progressQuery, timelineQuery } from '../../../workflows/messages.ts';
 import type { TimelineEntry } from '../../../workflows/types.ts';
+import type { ChunkCounts } from '../../plan/counts.ts';
+import type { ReadsTally } from '../../plan/tally.ts';
 import { columns, print } from '../output.ts';
-import { refused, renderLook, unreadable, waived } from '../render.ts';
+import { refused, renderLook, renderVersions, unreadable, waived } from '../render.ts';
 import { findMigration, withTemporal } from '../temporal.ts';
 import { withTemporalOptions, type TemporalOptions } from '../temporal-options.ts';
 import { look } from '../look.ts';
@@ -22,8 +25,10 @@ export function reportCommand(): Command {
       const handle = await findMigration(client, id);
       const { status } = await handle.describe();
       if (status.name === 'COMPLETED') {
-        const report = (await handle.result()) as MigrationReport;
-        print(options.json ?? false, report, () => renderReport(report));
+        const report = (await handle.result()) as MigrationReport | StorageVersionReport;
+        print(options.json ?? false, report, () =>
+          'kind' in report ? renderStorageReport(report) : renderReport(report),
+        );
         return;
       }
       // Not over yet: what is known so far.
@@ -47,17 +52,10 @@ function renderReport(report: MigrationReport): string {
     renderChecks(report.checks),
     ...(report.before === undefined ? [] : ['', 'Before:', renderCensus(report.before, report.target)]),
     ...(report.after === undefined ? [] : ['', 'After:', renderCensus(report.after, report.target)]),
-    ...(report.reads === undefined
-      ? []
-      : [
-          '',
-          `${report.reads.read} reads through the API servers, ${report.reads.failed} failed.`,
-          ...unreadable(report.reads.failures),
-        ]),
+    ...(report.reads === undefined ? [] : renderReads(report.reads)),
     '',
     ...report.passes.map(
-      ({ side, pass, counts }) =>
-        `pass ${pass} towards the ${side}: ${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
+      ({ side, pass, counts }) => `pass ${pass} towards the ${side}: ${countsText(counts)}`,
     ),
     ...native(report.native ?? []),
     ...refused(report.refusals),
@@ -78,6 +76,39 @@ function native(evidence: readonly NativeEvidence[]): string[] {
         ...(left === undefined ? [] : [`a census found ${left} left`]),
       ].join(', ')}`,
   );
+}
+
+function renderStorageReport(report: StorageVersionReport): string {
+  const took = Math.round((report.finishedAt - report.startedAt) / 1000);
+  const stored = report.resources.map(({ resource, storageVersion, storedBefore, storedAfter }) => [
+    resource,
+    storageVersion,
+    storedBefore?.join(', ') ?? 'built in',
+    storedAfter?.join(', ') ?? 'built in',
+  ]);
+  return [
+    `${report.migration} on ${report.cluster}: storage versions: ${report.outcome} in ${took} s`,
+    '',
+    columns([['RESOURCE', 'STORED AS', 'STORED VERSIONS BEFORE', 'AFTER'], ...stored]),
+    '',
+    renderChecks(report.checks),
+    ...(report.before === undefined ? [] : ['', 'Before:', renderVersions(report.before.rows)]),
+    ...(report.after === undefined ? [] : ['', 'After:', renderVersions(report.after.rows)]),
+    ...(report.reads === undefined ? [] : renderReads(report.reads)),
+    '',
+    ...report.passes.map(({ pass, counts }) => `pass ${pass}: ${countsText(counts)}`),
+    ...refused(report.refusals),
+    '',
+    renderTimeline(report.timeline),
+  ].join('\n');
+}
+
+function renderReads({ read, failed, failures }: ReadsTally): string[] {
+  return ['', `${read} reads through the API servers, ${failed} failed.`, ...unreadable(failures)];
+}
+
+function countsText({ examined, rewritten, current, gone, refused: refusing }: ChunkCounts): string {
+  return `${examined} objects: ${rewritten} rewritten, ${current} current, ${gone} gone, ${refusing} refused`;
 }
 
 function renderTimeline(timeline: readonly TimelineEntry[]): string {

@@ -1,27 +1,32 @@
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/client';
 import { Command } from 'commander';
 import { KeyferryError } from '../../errors.ts';
-import { readMigration } from '../files.ts';
+import { readDocument } from '../files.ts';
 import { print } from '../output.ts';
 import { hasSearchAttributes } from '../search-attributes.ts';
 import { migrationId, withTemporal } from '../temporal.ts';
 import { withTaskQueueOption, type TaskQueueOptions } from '../temporal-options.ts';
 import { KEYFERRY_CLUSTER, KEYFERRY_PHASE } from '../../../workflows/search-attributes.ts';
-import type { migration as migrationWorkflow } from '../../../workflows/migration.ts';
+import { workflowOf } from '../workflows.ts';
 
 export function startCommand(): Command {
   return withTaskQueueOption(
     new Command('start')
-      .description('start a migration; it begins with preflight, and changes nothing where that fails')
-      .requiredOption('-f, --file <file>', 'a Migration document, or - for standard input')
+      .description(
+        'start a migration, of keys or of storage versions; it begins with preflight, and changes nothing where that fails',
+      )
+      .requiredOption(
+        '-f, --file <file>',
+        'a Migration or StorageVersionMigration document, or - for standard input',
+      )
       .option('--json', 'answer as JSON'),
   ).action(async (options: TaskQueueOptions & { file: string; json?: boolean }) => {
-    const migration = readMigration(options.file);
+    const migration = readDocument(options.file);
     const workflowId = await migrationId(migration.spec.cluster);
     await withTemporal(options, async (client) => {
       const searchAttributes = await hasSearchAttributes(client, options.temporalNamespace);
       try {
-        const handle = await client.workflow.start<typeof migrationWorkflow>('migration', {
+        const handle = await client.workflow.start(workflowOf[migration.kind], {
           workflowId,
           taskQueue: options.taskQueue,
           args: [{ migration, searchAttributes }],

@@ -34,8 +34,7 @@ export function statusCommand(): Command {
       }
       if (
         view.execution !== 'RUNNING' &&
-        view.progress?.phase !== 'completed' &&
-        view.progress?.phase !== 'rolled-back'
+        !['completed', 'rolled-back', 'stopped'].includes(view.progress?.phase ?? '')
       ) {
         process.exitCode = ExitCode.no;
       }

@@ -1,0 +1,150 @@
+import type { Message, MessageKind, Verdict } from '../src/plan/messages.ts';
+import type { Progress } from '../src/plan/progress.ts';
+import { admitStorage } from '../src/plan/storage-messages.ts';
+import { comparable } from '../src/plan/stored-resource.ts';
+import {
+  advanceStorage,
+  decideStorage,
+  initialStorage,
+  type StorageEvent,
+  type StorageStep,
+} from '../src/plan/storage-versions.ts';
+import { readEvery } from '../src/plan/tally.ts';
+import { fenceOf } from './inputs.ts';
+import { Run } from './run.ts';
+import { storageProgressOf } from './storage-version-progress.ts';
+import type {
+  GuardedInput,
+  Resource,
+  ShardInput,
+  StorageVersionInput,
+  StorageVersionState,
+} from './types.ts';
+
+const CENSUS_STEPS: ReadonlySet<StorageStep['kind']> = new Set(['count', 'census', 'delta', 'read']);
+
+/** What a StorageVersionMigration knows, and how it changes. */
+export class StorageVersionRun extends Run<StorageVersionState, StorageStep> {
+  readonly input: StorageVersionInput;
+
+  constructor(input: StorageVersionInput, id: string, now: number) {
+    super({ ...freshState(id, now), ...input.state });
+    this.input = input;
+  }
+
+  get spec() {
+    return this.input.migration.spec;
+  }
+
+  override get cluster() {
+    return this.spec.cluster;
+  }
+
+  override get pace() {
+    return this.spec.pace;
+  }
+
+  override get searchAttributes() {
+    return this.input.searchAttributes;
+  }
+
+  protected override get held() {
+    return this.state.seen.held;
+  }
+
+  protected override get fenced() {
+    return this.state.seen.fenced;
+  }
+
+  protected override get counting() {
+    return CENSUS_STEPS.has(this.step().kind);
+  }
+
+  override step(): StorageStep {
+    return decideStorage(this.state.seen);
+  }
+
+  /** Takes an event in, and tells where the run stands now. */
+  event(event: StorageEvent): void {
+    const { phase } = this.step();
+    this.patch({ seen: advanceStorage(this.state.seen, event) });
+    const step = this.step();
+    if (step.phase !== phase) this.enter(step);
+  }
+
+  protected override hear(event: { kind: 'held'; reason: string }): void {
+    this.event(event);
+  }
+
+  /** Nothing is expected of API servers' processes: what they store by is asked when it matters. */
+  override guard(): GuardedInput {
+    return { ...fenceOf(this), known: this.state.known, expected: {} };
+  }
+
+  override shardExtras({ name }: Resource): Partial<ShardInput> {
+    const stored = this.state.stored.find(({ resource }) => resource.name === name);
+    const apiVersions = stored === undefined ? [] : comparable(stored);
+    const every = readEvery(this.spec.verify, this.state.before?.objects ?? 0);
+    return apiVersions.length === 0 || every === 0 ? {} : { trial: { apiVersions, every } };
+  }
+
+  override openAutomaticGates(): void {
+    if (this.step().kind !== 'wait' || this.spec.gates.trim !== 'Auto') return;
+    this.note({ actor: 'keyferry', verified: true, what: 'approved trim', reason: 'the spec says Auto' });
+    this.event({ kind: 'approved' });
+  }
+
+  protected override admit(kind: MessageKind, message: Message): Verdict<undefined> {
+    return admitStorage(kind, message, this.state.seen);
+  }
+
+  protected override obey(kind: MessageKind): void {
+    switch (kind) {
+      case 'resume':
+        this.patch({ stopping: false });
+        this.event({ kind: 'released' });
+        return;
+      case 'approve':
+        this.event({ kind: 'approved' });
+        this.interrupt();
+        return;
+      case 'rollback':
+        this.patch({ shards: [], rate: [], stopping: false });
+        this.event({ kind: 'stopped' });
+        this.interrupt();
+        return;
+      // The others aren't admitted, or are the same for every run.
+      case 'rate':
+      case 'pause':
+      case 'forward':
+      case 'waive':
+    }
+  }
+
+  override progress(): Progress {
+    return storageProgressOf(this.input, this.state);
+  }
+}
+
+function freshState(id: string, now: number): StorageVersionState {
+  return {
+    id,
+    seen: initialStorage(),
+    checks: [],
+    resources: [],
+    stored: [],
+    storedBefore: {},
+    epoch: 0,
+    shards: [],
+    passes: [],
+    refusals: [],
+    rewrittenAt: 0,
+    known: [],
+    agreedAt: 0,
+    trimmed: [],
+    stopping: false,
+    rate: [],
+    timeline: [{ at: now, actor: 'keyferry', verified: true, what: 'started' }],
+    startedAt: now,
+  };
+}
