@@ -37,6 +37,7 @@ import type {
 } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
+import { agentVersionActivities } from './agent-versions.ts';
 import { etcdEngineActivities } from './etcd-engine.ts';
 import { announceableKey, announceKey, inspectRotation } from './rotation.ts';
 import { sealCanaries } from './seal-canaries.ts';
@@ -165,6 +166,7 @@ export function agentActivities(dependencies: AgentDependencies) {
       inTurn(() => dropOriginal(file, migrationId)),
 
     ...etcdEngineActivities(dependencies),
+    ...agentVersionActivities(dependencies),
   };
 }
 

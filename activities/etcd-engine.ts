@@ -14,15 +14,14 @@ import { asked } from './asked.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';
 import { rewriteChunkBy } from './rewrite-chunk.ts';
+import { whileInUse } from './while-in-use.ts';
 
 /** Objects of each resource that a node is tried with. */
 const SAMPLE = 20;
-/** Seeds are kept from chunk to chunk, and forgotten once none has come for so long. */
-const IDLE_MS = 10 * 60_000;
 
 /** What an agent does for the engine `Etcd`: keys are read from the node's own file, and stay in this process. */
 export function etcdEngineActivities({ node, clusters, plugins }: AgentDependencies) {
-  const kept = whileInUse(() => plugins.close(), IDLE_MS);
+  const kept = whileInUse(plugins);
 
   return {
     /** Rewrites a stretch of a shard in etcd, by the keys and plugins that this node's API server uses. */
@@ -69,20 +68,4 @@ export function etcdEngineActivities({ node, clusters, plugins }: AgentDependenc
 
 async function sampleOf({ etcd }: Cluster, prefix: string) {
   return (await etcd.range({ start: prefix, end: endOfPrefix(prefix), limit: SAMPLE })).entries;
-}
-
-/** Runs what shares something, and lets that go when nobody has used it for a while. */
-function whileInUse(letGo: () => void, afterMs: number): <T>(use: () => Promise<T>) => Promise<T> {
-  let users = 0;
-  let timer: NodeJS.Timeout | undefined;
-  return async (use) => {
-    clearTimeout(timer);
-    users += 1;
-    try {
-      return await use();
-    } finally {
-      users -= 1;
-      if (users === 0) timer = setTimeout(letGo, afterMs).unref();
-    }
-  };
 }

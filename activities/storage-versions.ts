@@ -60,6 +60,7 @@ export function storageVersionActivities({ clusters }: ClusterDependencies) {
     async storagePreflight({
       cluster: spec,
       resources,
+      opened,
     }: StoragePreflightInput): Promise<StoragePreflightResult> {
       const cluster = clusters.get(spec);
       return await beating(async () => {
@@ -83,7 +84,7 @@ export function storageVersionActivities({ clusters }: ClusterDependencies) {
           checks.push(check);
           if (!('answer' in found) || check.outcome === 'fail') continue;
           stored.push(storedResource(found.answer));
-          checks.push(...(await objectChecks(cluster, found.answer)));
+          checks.push(...(await objectChecks(cluster, found.answer, opened)));
         }
         checks.push(
           await permissions(servers[0], storageVersionPermissions(stored.map(({ resource }) => resource))),
@@ -167,7 +168,7 @@ function serversOf({ apiServers }: Cluster): Servers {
   return [first, ...others];
 }
 
-async function objectChecks(cluster: Cluster, found: StorageVersion): Promise<Check[]> {
+async function objectChecks(cluster: Cluster, found: StorageVersion, opened: boolean): Promise<Check[]> {
   const { resource } = found;
   const sample = await asked(() => sampleOf(cluster, found));
   const atRest =
@@ -186,7 +187,10 @@ async function objectChecks(cluster: Cluster, found: StorageVersion): Promise<Ch
       ? sample
       : await asked(() => tryConversions(cluster, storedResource(found), sample.answer)),
   );
-  return [judgeAtRest(resource.name, atRest), ...(conversions === undefined ? [] : [conversions])];
+  return [
+    ...(opened ? [] : [judgeAtRest(resource.name, atRest)]),
+    ...(conversions === undefined ? [] : [conversions]),
+  ];
 }
 
 interface Sampled {

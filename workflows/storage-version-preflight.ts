@@ -1,8 +1,14 @@
 import { bounded, failed, passed, type Check } from '../src/plan/preflight.ts';
-import type { StorageVersionMigration } from '../src/spec/storage-version-migration.ts';
-import { cluster } from './activities.ts';
+import { judgeAtRest } from '../src/plan/preflight-storage.ts';
+import { nodeOf, onNode } from '../src/plan/sides.ts';
+import type { ClusterSpec } from '../src/spec/migration.ts';
+import type {
+  StorageVersionMigration,
+  StorageVersionMigrationSpec,
+} from '../src/spec/storage-version-migration.ts';
+import { agentOf, cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
-import type { StoragePreflightResult } from './types.ts';
+import type { NodeAgent, Resource, StoragePreflightResult } from './types.ts';
 
 export interface StoragePreflightReport extends StoragePreflightResult {
   passed: boolean;
@@ -19,9 +25,40 @@ export async function storageVersionPreflight({
 
 async function seen(spec: StorageVersionMigration['spec']): Promise<StoragePreflightResult> {
   try {
-    return await cluster.storagePreflight({ cluster: spec.cluster, resources: spec.resources });
+    const agents = agentsOpening(spec.cluster);
+    const found = await cluster.storagePreflight({
+      cluster: spec.cluster,
+      resources: spec.resources,
+      opened: agents.length > 0,
+    });
+    const atRest = await Promise.all(
+      agents.flatMap((agent) => found.stored.map(({ resource }) => sample(spec.cluster, agent, resource))),
+    );
+    return { ...found, checks: [...found.checks, ...atRest] };
   } catch (error) {
     const { message, remedy = 'mend it and start again', retryable } = troubleOf(error);
     return { checks: [failed('cluster', { message, remedy, retryable })], stored: [], known: [] };
   }
+}
+
+async function sample(cluster: ClusterSpec, { node, file }: NodeAgent, resource: Resource): Promise<Check> {
+  const name = `${resource.name}, opened on ${node}`;
+  try {
+    return judgeAtRest(name, await agentOf(cluster.name, node).sampleVersions({ cluster, resource, file }));
+  } catch (error) {
+    const { message, remedy = 'start it again', retryable } = troubleOf(error);
+    return judgeAtRest(name, { trouble: { message, remedy, retryable } });
+  }
+}
+
+/** Whose agents look into values: all of them, where the spec says what they are encrypted by. */
+export function agentsOpening({
+  apiServers,
+  encryptionConfiguration,
+}: StorageVersionMigrationSpec['cluster']): NodeAgent[] {
+  if (encryptionConfiguration === undefined) return [];
+  return apiServers.map((server) => {
+    const node = nodeOf(server);
+    return { node, file: onNode(encryptionConfiguration.file, node) };
+  });
 }

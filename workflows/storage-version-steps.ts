@@ -17,7 +17,11 @@ import { dropFence, raiseFence } from './fence.ts';
 import { fenceOf } from './inputs.ts';
 import { reads } from './reads.ts';
 import { planShards, walkShards } from './shards.ts';
-import { storageVersionPreflight, type StoragePreflightReport } from './storage-version-preflight.ts';
+import {
+  agentsOpening,
+  storageVersionPreflight,
+  type StoragePreflightReport,
+} from './storage-version-preflight.ts';
 import type { StorageVersionRun } from './storage-version-run.ts';
 import { versions } from './versions.ts';
 
@@ -171,6 +175,7 @@ async function settle(run: StorageVersionRun): Promise<void> {
 }
 
 async function census(run: StorageVersionRun, sinceRevision?: number): Promise<VersionTally> {
+  const openedBy = agentsOpening(run.spec.cluster);
   return await executeChild(versions, {
     ...child,
     workflowId: `${workflowInfo().workflowId}/versions`,
@@ -179,6 +184,7 @@ async function census(run: StorageVersionRun, sinceRevision?: number): Promise<V
         cluster: run.cluster,
         resources: run.state.resources,
         ...(sinceRevision === undefined ? {} : { sinceRevision }),
+        ...(openedBy.length === 0 ? {} : { openedBy }),
       },
     ],
     staticSummary: 'in which version every object lies',

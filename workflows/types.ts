@@ -276,6 +276,8 @@ export interface RemoveCanariesInput extends FenceInput {
 export interface StoragePreflightInput {
   cluster: ClusterSpec;
   resources: string[];
+  /** Agents look into the values, which are encrypted. */
+  opened: boolean;
 }
 
 export interface StoragePreflightResult {
@@ -307,6 +309,17 @@ export interface VersionsChunkInput {
   cursor?: string;
   /** Only objects that were written at this revision of etcd or later. */
   sinceRevision?: number;
+}
+
+/** Of the agent of a node: by the configuration that its API server has. */
+export interface OpenedVersionsChunkInput extends VersionsChunkInput {
+  file: string;
+}
+
+export interface SampleVersionsInput {
+  cluster: ClusterSpec;
+  resource: Resource;
+  file: string;
 }
 
 export interface VersionsChunkResult {
@@ -600,11 +613,19 @@ export interface MigrationState extends RunState {
   soakUntil: number;
 }
 
+/** A node's agent, and the file that its API server has its keys from. */
+export interface NodeAgent {
+  node: string;
+  file: string;
+}
+
 export interface VersionsInput {
   cluster: ClusterSpec;
   /** Each in its storage version. */
   resources: Resource[];
   sinceRevision?: number;
+  /** Whose agents look into values, where they are encrypted. */
+  openedBy?: NodeAgent[];
   /** Handed over when a run goes on in another. */
   from?: WalkState<VersionTally>;
 }

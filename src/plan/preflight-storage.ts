@@ -91,7 +91,7 @@ export function judgeAtRest(name: string, asked: Asked<{ values: number; sealed:
           outcome: 'fail',
           detail: `${sealed} of ${values} values are encrypted, and without their keys nobody can tell in which version they lie`,
           remedy:
-            'give spec.cluster.encryptionConfiguration and run an agent on each node: it opens them with what its API server has',
+            'give spec.cluster.encryptionConfiguration and run an agent on each node: it opens them with what its API server has; where they are given, see that the file on the node opens them',
         },
   );
 }

@@ -67,6 +67,6 @@ export function nodeOf(server: ApiServerSpec): string {
 }
 
 /** Puts a node's name where a path or endpoint leaves room for it. */
-function onNode(text: string, node: string): string {
+export function onNode(text: string, node: string): string {
   return text.replaceAll('{node}', node);
 }

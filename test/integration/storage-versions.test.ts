@@ -1,5 +1,4 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { type MigrationDocument } from '../../lab/migration-spec.ts';
 import { waitFor } from '../../lab/wait.ts';
 import { type Check } from '../../src/plan/preflight.ts';
 import { type StorageVersionReport } from '../../workflows/storage-version-migration.ts';
@@ -9,12 +8,12 @@ import { ControlPlane } from '../support/control-plane.ts';
 import { ConversionWebhook } from '../support/conversion-webhook.ts';
 import { storedUnder } from '../support/etcd.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
+import { customResource, letKeyferryMove, movingTo } from '../support/storage-versions.ts';
 import { startSelfieWriter, type SelfieWriter } from '../support/selfie-writer.ts';
 
 jest.setTimeout(400_000);
 
-const CRDS = '/apis/apiextensions.k8s.io/v1/customresourcedefinitions';
-const RBAC = '/apis/rbac.authorization.k8s.io/v1';
+const CRDS = customResource.path;
 const SELFIES = 'selfierequests.stable.example.com';
 const GROUP = '/apis/stable.example.com';
 const OBJECTS = 120;
@@ -33,19 +32,7 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
     );
     webhook = cleanUp.keep(await ConversionWebhook.start(plane.lab), (one) => one.down());
     await ask('POST', CRDS, definition({ v1: ['hostPort'] }, 'v1'));
-    await ask('POST', `${RBAC}/clusterroles`, {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRole',
-      metadata: { name: 'selfies' },
-      rules: [{ apiGroups: ['stable.example.com'], resources: ['selfierequests'], verbs: ['get', 'patch'] }],
-    });
-    await ask('POST', `${RBAC}/clusterrolebindings`, {
-      apiVersion: 'rbac.authorization.k8s.io/v1',
-      kind: 'ClusterRoleBinding',
-      metadata: { name: 'selfies' },
-      roleRef: { apiGroup: 'rbac.authorization.k8s.io', kind: 'ClusterRole', name: 'selfies' },
-      subjects: [{ apiGroup: 'rbac.authorization.k8s.io', kind: 'User', name: 'keyferry' }],
-    });
+    await letKeyferryMove(plane, 'stable.example.com', 'selfierequests');
     await onEveryNode('v1 to be served', 'v1', 404);
     for (let i = 0; i < OBJECTS; i += 1) {
       const metadata = { name: nameOf(i), namespace: 'default' };
@@ -70,39 +57,22 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
   }
 
   function definition(fields: Record<string, string[]>, storage: string) {
-    return {
-      apiVersion: 'apiextensions.k8s.io/v1',
-      kind: 'CustomResourceDefinition',
-      metadata: { name: SELFIES },
-      spec: {
-        group: 'stable.example.com',
-        scope: 'Namespaced',
-        names: {
-          plural: 'selfierequests',
-          singular: 'selfierequest',
-          kind: 'SelfieRequest',
-          listKind: 'SelfieRequestList',
-        },
-        versions: Object.entries(fields).map(([name, texts]) => ({
-          name,
-          served: true,
-          storage: name === storage,
-          schema: {
-            openAPIV3Schema: {
-              type: 'object',
-              properties: Object.fromEntries(texts.map((text) => [text, { type: 'string' }])),
-            },
-          },
-        })),
-        conversion: {
-          strategy: 'Webhook',
-          webhook: {
-            clientConfig: { url: webhook.url, caBundle: webhook.caBundle },
-            conversionReviewVersions: ['v1'],
-          },
-        },
-      },
+    const versions = Object.entries(fields).map(([version, texts]) => [
+      version,
+      Object.fromEntries(texts.map((text) => [text, { type: 'string' }])),
+    ]);
+    const { url, caBundle } = webhook;
+    const conversion = {
+      strategy: 'Webhook',
+      webhook: { clientConfig: { url, caBundle }, conversionReviewVersions: ['v1'] },
     };
+    return customResource.definition(
+      'selfierequests',
+      'SelfieRequest',
+      Object.fromEntries(versions) as Record<string, object>,
+      storage,
+      { group: 'stable.example.com', conversion },
+    );
   }
 
   async function ask(method: string, path: string, body?: object): Promise<Record<string, unknown>> {
@@ -137,26 +107,14 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
     return (status as { storedVersions: string[] }).storedVersions;
   }
 
-  function moving(spec: Record<string, unknown> = {}) {
-    return ({ apiVersion, spec: { cluster } }: MigrationDocument) => {
-      const { encryptionConfiguration: _, ...bare } = cluster as Record<string, unknown>;
-      return {
-        apiVersion,
-        kind: 'StorageVersionMigration',
-        metadata: { name: 'selfies-to-v2' },
-        spec: {
-          cluster: bare,
-          resources: [SELFIES],
-          pace: { objectsPerSecond: 20, concurrency: 4, shards: 2 },
-          verify: { reads: 'All' },
-          ...spec,
-        },
-      };
-    };
-  }
+  const moving = movingTo(SELFIES, {
+    encrypted: false,
+    pace: { objectsPerSecond: 20, concurrency: 4, shards: 2 },
+    verify: { reads: 'All' },
+  });
 
   async function preflight(): Promise<{ code: number | null; checks: Map<string, Check> }> {
-    const answer = await plane.cli(['preflight', '-f', plane.document({}, moving()), '--json']);
+    const answer = await plane.cli(['preflight', '-f', plane.document({}, moving), '--json']);
     const { checks } = jsonOf(answer) as { checks: Check[] };
     return { code: answer.code, checks: new Map(checks.map((check) => [check.name, check])) };
   }
@@ -191,7 +149,7 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
 
   test('one that begins to drop it while objects are rewritten stops the run, and they stay as they were', async () => {
     writer = cleanUp.keep(await startSelfieWriter(plane.lab), (one) => one.stop());
-    migration = await plane.start({}, moving());
+    migration = await plane.start({}, moving);
     await migration.until('a part to be rewritten', ({ rewrite }) => rewrite.rewritten > 10);
     const victims = new Set((await lyingAs('v1')).filter((name) => name.startsWith('cr-')).slice(-40));
     webhook.dropsFor = (name) => victims.has(name);
@@ -285,10 +243,10 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
   });
 
   test('once more there is nothing to do, and a rollback before the end only ends it', async () => {
-    const again = await plane.start({}, moving());
+    const again = await plane.start({}, moving);
     const report = (await again.report()) as unknown as StorageVersionReport;
     expect({ outcome: report.outcome, passes: report.passes }).toEqual({ outcome: 'completed', passes: [] });
-    const stopped = await plane.start({}, moving());
+    const stopped = await plane.start({}, moving);
     await stopped.untilPhase('verify');
     await stopped.order('rollback');
     const end = (await stopped.report()) as unknown as StorageVersionReport;
