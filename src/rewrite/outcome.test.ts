@@ -94,6 +94,23 @@ describe('the reason of a refusal', () => {
     });
     expect(text).toBe('Invalid; fields data[…]');
   });
+  it.each<[string, string, string]>([
+    [
+      'is down',
+      'failed: Post "https://127.0.0.1:9443/crdconvert": context deadline exceeded',
+      'did not answer',
+    ],
+    ['answers with an error', "failed: can't convert hunter2", 'answered with an error'],
+    [
+      'answers with something else',
+      'returned invalid converted object at index 0: hunter2',
+      'answered with what is no conversion of it',
+    ],
+  ])('tells of a conversion webhook that %s, and not what it says', (_, said, told) =>
+    expect(
+      reasonOf({ message: `conversion webhook for stable.example.com/v1, Kind=SelfieRequest ${said}` }, 500),
+    ).toBe(`the conversion webhook for stable.example.com/v1 ${told}`),
+  );
   it('names the webhook that denied', () =>
     expect(
       reasonOf({

@@ -1,5 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
-import { parseMigration, SpecInvalidError } from './load.ts';
+import { parseAny, parseMigration, SpecInvalidError } from './load.ts';
 
 const VALID = `
 apiVersion: keyferry.dev/v1alpha1
@@ -138,5 +138,43 @@ describe('an invalid Migration is told where it is wrong, and what to write', ()
 
   it('with the line of a document that is not YAML', () => {
     expect(problemsOf('a: [1\nb: 2')[0]).toMatch(/^2 : /);
+  });
+});
+
+describe('a StorageVersionMigration', () => {
+  const document = (engine: string): string => `
+apiVersion: keyferry.dev/v1alpha1
+kind: StorageVersionMigration
+metadata: { name: selfies-to-v2 }
+spec:
+  cluster:
+    name: prod
+    kubeconfig: { file: kubeconfig }
+    apiServers: [{ name: cp-1, server: https://10.0.0.11:6443 }]
+    etcd: { endpoints: [https://10.0.0.11:2379] }
+  resources: [selfierequests.stable.example.com]
+  ${engine}
+`;
+
+  it('is read by its kind, with its defaults, and needs no encryption configuration', () => {
+    expect(parseAny(document(''), 's.yaml').spec).toMatchObject({
+      engine: 'APIServer',
+      gates: { trim: 'Manual' },
+      verify: { reads: 'Sample' },
+    });
+  });
+
+  it('has no engine Etcd, and is told why', () => {
+    expect(() => parseAny(document('engine: Etcd'), 's.yaml')).toThrow(
+      /s.yaml is not a valid StorageVersionMigration:\n.*spec.engine: can't be Etcd: .* only an API server converts/,
+    );
+  });
+
+  it('is told of a field that was meant otherwise', () => {
+    expect(() => parseAny(document('gates: { trimm: Auto }'), 's.yaml')).toThrow(/did you mean "trim"/);
+  });
+
+  it('is no Migration, where one is asked for', () => {
+    expect(() => parseMigration(document(''), 's.yaml')).toThrow(/is not a valid Migration/);
   });
 });
