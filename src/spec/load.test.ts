@@ -160,7 +160,7 @@ spec:
     expect(parseAny(document(''), 's.yaml').spec).toMatchObject({
       engine: 'APIServer',
       gates: { trim: 'Manual' },
-      verify: { reads: 'Sample' },
+      verify: { reads: 'All' },
     });
   });
 

@@ -6,7 +6,7 @@ import {
   name,
   pace,
   resources,
-  verify,
+  verifyBy,
   type ClusterSpec,
 } from './shared.ts';
 
@@ -120,7 +120,7 @@ export const migrationSchema = z.strictObject({
         .describe(
           'Of a migration whose source and target are one kms entry: from one version of its key to the next.',
         ),
-      verify,
+      verify: verifyBy('Sample'),
       canary: z
         .strictObject({ namespace: name.default('kube-system') })
         .prefault({})

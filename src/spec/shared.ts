@@ -141,13 +141,15 @@ export const pace = z
   })
   .prefault({});
 
-export const verify = z
-  .strictObject({
-    reads: z.enum(['Sample', 'All']).default('Sample'),
-    sampleSize: z.int().min(0).max(5_000).default(200).describe('Objects read through each API server.'),
-  })
-  .prefault({});
+/** @param reads - what is read where a document doesn't say */
+export const verifyBy = (reads: 'Sample' | 'All') =>
+  z
+    .strictObject({
+      reads: z.enum(['Sample', 'All']).default(reads),
+      sampleSize: z.int().min(0).max(5_000).default(200).describe('Objects read through each API server.'),
+    })
+    .prefault({});
 
 export type ClusterSpec = z.output<typeof clusterBase>;
 export type PaceSpec = z.output<typeof pace>;
-export type VerifySpec = z.output<typeof verify>;
+export type VerifySpec = z.output<ReturnType<typeof verifyBy>>;

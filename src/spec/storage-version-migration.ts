@@ -1,5 +1,5 @@
 import { z } from 'zod';
-import { clusterBase, encryptionConfiguration, name, pace, resources, verify } from './shared.ts';
+import { clusterBase, encryptionConfiguration, name, pace, resources, verifyBy } from './shared.ts';
 
 export const storageVersionMigrationSchema = z.strictObject({
   apiVersion: z.literal('keyferry.dev/v1alpha1'),
@@ -23,7 +23,8 @@ export const storageVersionMigrationSchema = z.strictObject({
       .describe('How objects are rewritten: by updates that change nothing, through the API servers.'),
     pace,
     gates: z.strictObject({ trim: z.enum(['Manual', 'Auto']).default('Manual') }).prefault({}),
-    verify: verify.describe(
+    // What a conversion drops can't be found any more once it is written.
+    verify: verifyBy('All').describe(
       'Also how many objects are tried, before they are rewritten, on whether their conversion keeps every field.',
     ),
   }),
