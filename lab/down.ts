@@ -21,8 +21,8 @@ export async function takeDown(dir: string, { keep = false } = {}): Promise<stri
   const names = table.list().map(({ name }) => name);
   const running = names.filter((name) => table.running(name) !== undefined);
   // etcd last: an API server without it waits instead of ending.
-  await Promise.all(names.filter((name) => !isEtcd(name)).map((name) => table.stop(name, GRACE_MS)));
-  await Promise.all(names.filter(isEtcd).map((name) => table.stop(name, GRACE_MS)));
+  await Promise.all(names.filter((name) => !isEtcd(name)).map((name) => table.stopAtOnce(name, GRACE_MS)));
+  await Promise.all(names.filter(isEtcd).map((name) => table.stopAtOnce(name, GRACE_MS)));
   if (!keep) rmSync(config.dir, { recursive: true, force: true });
   return running;
 }

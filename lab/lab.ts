@@ -116,8 +116,7 @@ export class Lab {
   }
 
   async restart(name: string): Promise<void> {
-    await this.stop(name);
-    await this.start(name);
+    await this.#processes.restart(this.#launch(name));
   }
 
   /** SIGKILL, and waits until it is gone. */

@@ -30,6 +30,12 @@ function shell(script: string, says = 'up'): Launch {
   };
 }
 
+/** As a server's port answers at which an older one listens. */
+async function waitUntilEnded(name: string): Promise<true> {
+  while (table.running(name) !== undefined) await new Promise((resolve) => setTimeout(resolve, 5));
+  return true;
+}
+
 describe('a process of the lab', () => {
   it('is started detached, waited for, and stopped', async () => {
     const { pid } = await table.startAndWait(shell('echo up; exec sleep 60'));
@@ -37,6 +43,19 @@ describe('a process of the lab', () => {
     await table.stop('a');
     expect(identify(pid)).toBeUndefined();
     expect(table.list()).toEqual([]);
+  });
+
+  it('is started once where two start it at the same time, each not knowing of the other', async () => {
+    const other = new ProcessTable(join(dir, 'run'));
+    const starts = [table, other].map(async (one) => await one.restart(shell('echo up; exec sleep 60')));
+    const [first, second] = await Promise.all(starts);
+    expect([first, second].filter((record) => record !== undefined && isAlive(record))).toHaveLength(1);
+    expect(table.running('a')).toBeDefined();
+  });
+
+  it('is not taken for ready when it has ended, whoever answers in its place', async () => {
+    const shortLived: Launch = { ...shell('exit 1'), ready: async () => await waitUntilEnded('a') };
+    await expect(table.startAndWait(shortLived)).rejects.toThrow(/ended before it was ready/);
   });
 
   it('is killed when it does not heed SIGTERM', async () => {

@@ -1,9 +1,18 @@
 import { spawn } from 'node:child_process';
-import { closeSync, fstatSync, mkdirSync, openSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import {
+  closeSync,
+  fstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs';
 import { basename, dirname, join } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { writeByRename } from './files.ts';
-import { identifyChild, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identify, identifyChild, isAlive, type ProcessIdentity } from './process-identity.ts';
 import { logTail, waitFor } from './wait.ts';
 
 /** What is needed to start a server, now or again later. */
@@ -94,11 +103,24 @@ export class ProcessTable {
 
   /** Starts a server and waits until it is ready; one that ends before that is reported with its last words. */
   async startAndWait(launch: Launch, signal?: AbortSignal): Promise<ProcessRecord> {
+    return await this.#alone(launch.name, async () => await this.#startAndWait(launch, signal));
+  }
+
+  /** Stops a server where it runs, and starts it anew; nobody starts or stops it in between. */
+  async restart(launch: Launch): Promise<ProcessRecord> {
+    return await this.#alone(launch.name, async () => {
+      await this.stopAtOnce(launch.name);
+      return await this.#startAndWait(launch);
+    });
+  }
+
+  async #startAndWait(launch: Launch, signal?: AbortSignal): Promise<ProcessRecord> {
     const record = this.start(launch);
     const { name: what, log, readyWithinMs: timeoutMs } = launch;
     await waitFor({ what: `${what} to be ready`, timeoutMs, log, signal }, async () => {
-      if (await launch.ready(() => logSince(record))) return true;
-      if (isAlive(record)) return false;
+      // Another one may answer at its port.
+      const ready = await launch.ready(() => logSince(record));
+      if (isAlive(record)) return ready;
       throw addressInUse(logSince(record))
         ? new AddressInUseError(`${what} found its port taken.`)
         : new KeyferryError('LabStart', `${what} ended before it was ready.${logTail(log)}`, {
@@ -112,7 +134,14 @@ export class ProcessTable {
    * Stops a process and waits until it is gone: SIGTERM first, SIGKILL after the grace. Only ever the very process that
    * was started; whoever else has its pid by now is left alone.
    */
-  async stop(name: string, graceMs = 10_000): Promise<void> {
+  async stop(name: string, graceMs?: number): Promise<void> {
+    await this.#alone(name, async () => {
+      await this.stopAtOnce(name, graceMs);
+    });
+  }
+
+  /** As {@link stop}, also while somebody else starts it: for whoever ends everything. */
+  async stopAtOnce(name: string, graceMs = 10_000): Promise<void> {
     const record = this.#read(name);
     if (record === undefined) return;
     if (signalProcess(record, 'SIGTERM')) {
@@ -139,6 +168,25 @@ export class ProcessTable {
     }
   }
 
+  /**
+   * Does something to a process while nobody else does, in this program or another: an agent restarts the server that a
+   * test starts, and two of one name would be in each other's way.
+   */
+  async #alone<T>(name: string, work: () => Promise<T>): Promise<T> {
+    mkdirSync(this.#dir, { recursive: true });
+    const lock = join(this.#dir, `${name}.lock`);
+    const own = identify(process.pid);
+    await waitFor(
+      { what: `whoever starts or stops ${name} to be done`, timeoutMs: 600_000, intervalMs: 20 },
+      () => Promise.resolve(takeLock(lock, JSON.stringify(own))),
+    );
+    try {
+      return await work();
+    } finally {
+      rmSync(lock, { force: true });
+    }
+  }
+
   #read(name: string): ProcessRecord | undefined {
     try {
       return JSON.parse(readFileSync(join(this.#dir, `${name}.json`), 'utf8')) as ProcessRecord;
@@ -152,6 +200,24 @@ export class ProcessTable {
 export class AddressInUseError extends KeyferryError {
   constructor(message: string) {
     super('LabAddressInUse', message, { remedy: 'Try again: another port is chosen.', retryable: true });
+  }
+}
+
+/** Takes a lock, also one whose holder has died. */
+function takeLock(file: string, owner: string): boolean {
+  try {
+    writeFileSync(file, owner, { flag: 'wx' });
+    return true;
+  } catch {
+    let holder: ProcessIdentity;
+    try {
+      holder = JSON.parse(readFileSync(file, 'utf8')) as ProcessIdentity;
+    } catch {
+      // Gone by now, or being written.
+      return false;
+    }
+    if (!isAlive(holder)) rmSync(file, { force: true });
+    return false;
   }
 }
 
