@@ -82,7 +82,7 @@ export async function rewriteShard(input: ShardInput): Promise<ShardResult> {
       revision = chunk.revision;
       ({ stalled, slowed } = chunk);
       const last = { objects: chunk.counts.examined, tookMs: Date.now() - begun };
-      objects = nextChunkObjects(limits.objects, last);
+      objects = nextChunkObjects(limits.objects, last, input.ofAll ?? 0);
     } catch (error) {
       if (isCancellation(error)) return result();
       const trouble = troubleOf(error);

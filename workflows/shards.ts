@@ -92,6 +92,7 @@ async function walkShard(run: Run, index: number, atOnce: number): Promise<boole
         },
         ...(pace.schedule === undefined ? {} : { schedule: pace.schedule }),
         index,
+        ofAll: run.state.shards.reduce((sum, { objects }) => sum + objects, 0),
         reportEvery: reportEvery(run.state.shards.length, shard.objects),
         counts: shard.counts,
         refusals: [],

@@ -404,6 +404,8 @@ export interface ShardInput extends GuardedInput {
   index: number;
   /** Objects between two reports to the parent. */
   reportEvery: number;
+  /** Objects of the pass, in all shards; absent from a parent of a version before. */
+  ofAll?: number;
   counts: ChunkCounts;
   refusals: Refusal[];
   waived?: WaivedValue[];

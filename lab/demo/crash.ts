@@ -1,4 +1,4 @@
-import { chunkObjects } from '../../src/plan/shards.ts';
+import { chunkObjects, nextChunkObjects } from '../../src/plan/shards.ts';
 import { KeyferryError } from '../../src/errors.ts';
 import type { Progress } from '../../src/plan/progress.ts';
 import { counted, figure } from './narrator.ts';
@@ -51,12 +51,15 @@ export async function crash(scene: Scene): Promise<Repeats> {
   );
   proof.claim(after.pass === before.pass, 'after the worker was killed, another went on in the same pass');
   const { total, done } = before.shards;
+  const shards = Math.min(SHARDS_AT_ONCE, total - done);
+  // All but one shard are of Secrets, and about equal.
+  const first = chunkObjects(total, Math.ceil(before.rewrite.of / Math.max(1, total - 1)));
+  const perShard = (before.throttle?.objectsPerSecond ?? 0) / Math.min(SHARDS_AT_ONCE, total);
   return {
     currentBefore: before.rewrite.current,
     bound: {
-      shards: Math.min(SHARDS_AT_ONCE, total - done),
-      // All but one shard are of Secrets, and about equal.
-      chunk: chunkObjects(total, Math.ceil(before.rewrite.of / Math.max(1, total - 1))),
+      shards,
+      chunk: nextChunkObjects(first, { objects: perShard, tookMs: 1_000 }, before.rewrite.of),
     },
   };
 }

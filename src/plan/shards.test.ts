@@ -9,8 +9,7 @@ describe('shards', () => {
     expect(shardsFor(18_000, 20_000, 'APIServer')).toBe(18);
     expect(shardsFor(2_000, 20_000, 'APIServer')).toBe(2);
   });
-  it('of an engine that is ten times as fast are a tenth as many', () =>
-    expect(shardsFor(100_000, 100_000, 'Etcd')).toBe(10));
+  it('of a faster engine are fewer', () => expect(shardsFor(100_000, 100_000, 'Etcd')).toBe(20));
   it('of all resources together are bounded: one more for each resource at most', () => {
     fc.assert(
       fc.property(fc.array(fc.integer({ min: 1, max: 1e7 }), { minLength: 1, maxLength: 100 }), (counts) => {
@@ -44,14 +43,18 @@ describe('a chunk', () => {
     expect(chunkObjects(1, 300)).toBe(50);
     expect(chunkObjects(1, 1e7)).toBe(5_000);
   });
-  it('grows where objects are rewritten fast, until it takes seconds', () => {
-    expect(nextChunkObjects(50, { objects: 50, tookMs: 250 })).toBe(600);
-    expect(nextChunkObjects(50, { objects: 600, tookMs: 3_000 })).toBe(600);
-    expect(nextChunkObjects(50, { objects: 600, tookMs: 6_000 })).toBe(300);
+  it('grows where objects are rewritten fast, until it takes two seconds', () => {
+    expect(nextChunkObjects(50, { objects: 50, tookMs: 250 }, 1_000)).toBe(400);
+    expect(nextChunkObjects(50, { objects: 400, tookMs: 2_000 }, 1_000)).toBe(400);
+    expect(nextChunkObjects(50, { objects: 400, tookMs: 4_000 }, 1_000)).toBe(200);
+  });
+  it('takes up to eight seconds where it is a small part of all objects', () => {
+    expect(nextChunkObjects(50, { objects: 50, tookMs: 500 }, 20_000)).toBe(400);
+    expect(nextChunkObjects(50, { objects: 50, tookMs: 500 }, 1e6)).toBe(800);
   });
   it('never holds fewer than the first, nor more than 20,000', () => {
-    expect(nextChunkObjects(50, { objects: 50, tookMs: 10_000 })).toBe(50);
-    expect(nextChunkObjects(50, { objects: 0, tookMs: 10_000 })).toBe(50);
-    expect(nextChunkObjects(50, { objects: 5_000, tookMs: 0 })).toBe(20_000);
+    expect(nextChunkObjects(50, { objects: 50, tookMs: 10_000 }, 1_000)).toBe(50);
+    expect(nextChunkObjects(50, { objects: 0, tookMs: 10_000 }, 1e6)).toBe(50);
+    expect(nextChunkObjects(50, { objects: 5_000, tookMs: 0 }, 1e6)).toBe(20_000);
   });
 });

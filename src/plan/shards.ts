@@ -1,5 +1,5 @@
 /** Objects a shard should hold at least: each costs Temporal as much as rewriting hundreds of objects costs API servers, or thousands etcd. */
-const LEAST = { APIServer: 1_000, Etcd: 10_000 } as const;
+const LEAST = { APIServer: 1_000, Etcd: 5_000 } as const;
 /** Shards of one migration at most: each costs its parent a few events of history. */
 export const MAX_SHARDS = 128;
 
@@ -23,8 +23,10 @@ export function reportEvery(shards: number, objects: number): number {
 const MOST_PER_CHUNK = 20_000;
 /** The first chunk of a shard: so many, and where shards are small enough to report often, what lies between two reports. */
 const FIRST_CHUNK = { least: 50, most: 5_000 };
-/** What a chunk should take where objects are rewritten fast: what Temporal takes for each is a small part of it. */
-const CHUNK_AIM_MS = 3_000;
+/** What a chunk should take where objects are rewritten fast, in milliseconds: what Temporal takes for each is a small part of it. */
+const AIM_MS = { least: 2_000, most: 8_000 };
+/** In between it is such a part of all objects of the pass, so that whoever watches sees it go on. */
+const STEP = 1 / 50;
 
 /**
  * How many objects the first chunk of a shard may hold. A chunk is what a death repeats, and its end is when progress is
@@ -34,8 +36,18 @@ export function chunkObjects(shards: number, objects: number): number {
   return Math.min(FIRST_CHUNK.most, Math.max(FIRST_CHUNK.least, reportEvery(shards, objects)));
 }
 
-/** How many objects the next chunk may hold, by how long the last one took in milliseconds; never fewer than the first. */
-export function nextChunkObjects(first: number, last: { objects: number; tookMs: number }): number {
-  const aimed = Math.round((last.objects * CHUNK_AIM_MS) / Math.max(1, last.tookMs));
-  return Math.max(first, Math.min(MOST_PER_CHUNK, aimed));
+/**
+ * How many objects the next chunk of a shard may hold; never fewer than the first.
+ *
+ * @param last - what the last one did, and how many milliseconds it took with all that Temporal takes for it
+ * @param all - objects of the pass, in all shards
+ */
+export function nextChunkObjects(
+  first: number,
+  last: { objects: number; tookMs: number },
+  all: number,
+): number {
+  const perMs = last.objects / Math.max(1, last.tookMs);
+  const aimed = Math.min(perMs * AIM_MS.most, Math.max(perMs * AIM_MS.least, all * STEP));
+  return Math.max(first, Math.min(MOST_PER_CHUNK, Math.round(aimed)));
 }
