@@ -16,7 +16,7 @@ export const storageVersionMigrationSchema = z.strictObject({
       .enum(['APIServer'], {
         error: (issue) =>
           issue.input === 'Etcd'
-            ? "can't be Etcd: it moves bytes as they are, and only an API server converts, defaults and prunes; use APIServer"
+            ? "can't be Etcd: it moves bytes as they are, and only an API server converts, defaults and prunes"
             : undefined,
       })
       .default('APIServer')
