@@ -1,7 +1,7 @@
 import type { Measured } from '../rewrite.ts';
 
 const WIDTH = 760;
-const LABEL = 250;
+const LABEL = 290;
 const ROW = 26;
 const COLOURS: Readonly<Record<string, string>> = { keyferry: '#2f6fde', bare: '#9aa3ad', other: '#d08a2e' };
 
