@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readdirSync, readFileSync } from 'node:fs';
 
 /** A process that can be told from a later one with the same pid. */
 export interface ProcessIdentity {
@@ -26,6 +26,15 @@ export function isAlive(process: ProcessIdentity): boolean {
   return identify(process.pid)?.started === process.started;
 }
 
+/** Whether all threads of a process stand still by SIGSTOP. */
+export function standsStill(pid: number): boolean {
+  return readdirSync(`/proc/${pid}/task`).every((thread) => {
+    const state = readStat(Number(thread), pid)?.state;
+    // A thread that has ended meanwhile does nothing either.
+    return state === undefined || state === 'T';
+  });
+}
+
 /**
  * Fields 3 (state) and 22 (start time) of `/proc/<pid>/stat`. The second field is the program's name in
  * parentheses, and may itself hold spaces and parentheses: count from the last one.
@@ -36,9 +45,11 @@ export function parseStat(stat: string): { state: string; startTicks: string } |
   return state === undefined || startTicks === undefined ? undefined : { state, startTicks };
 }
 
-function readStat(pid: number): ReturnType<typeof parseStat> {
+/** @param pid - of a process, or of a thread of the process `of` */
+function readStat(pid: number, of?: number): ReturnType<typeof parseStat> {
   try {
-    return parseStat(readFileSync(`/proc/${pid}/stat`, 'utf8'));
+    const folder = of === undefined ? `/proc/${pid}` : `/proc/${of}/task/${pid}`;
+    return parseStat(readFileSync(`${folder}/stat`, 'utf8'));
   } catch {
     return undefined;
   }

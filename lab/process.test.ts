@@ -3,7 +3,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, it, expect } from '@jest/globals';
-import { identify, isAlive, parseStat } from './process-identity.ts';
+import { identify, isAlive, parseStat, standsStill } from './process-identity.ts';
 import { ProcessTable, type Launch } from './process.ts';
 
 let dir: string;
@@ -64,9 +64,11 @@ describe('a process of the lab', () => {
     expect(isAlive(record)).toBe(false);
   });
 
-  it('is stopped also when it was frozen', async () => {
+  it('stands still once it was frozen, and is stopped all the same', async () => {
     const record = await table.startAndWait(shell('echo up; exec sleep 60'));
+    expect(standsStill(record.pid)).toBe(false);
     await table.signal('a', 'SIGSTOP');
+    expect(standsStill(record.pid)).toBe(true);
     await table.stop('a');
     expect(isAlive(record)).toBe(false);
   });

@@ -12,7 +12,7 @@ import {
 import { basename, dirname, join } from 'node:path';
 import { KeyferryError } from '../src/errors.ts';
 import { writeByRename } from './files.ts';
-import { identify, identifyChild, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identify, identifyChild, isAlive, standsStill, type ProcessIdentity } from './process-identity.ts';
 import { logTail, waitFor } from './wait.ts';
 
 /** What is needed to start a server, now or again later. */
@@ -155,15 +155,20 @@ export class ProcessTable {
     rmSync(join(this.#dir, `${name}.json`), { force: true });
   }
 
-  /** Sends a signal, for faults: SIGKILL, SIGSTOP, SIGCONT. SIGKILL also waits for the end. */
+  /** Sends a signal, for faults: SIGKILL and waits for the end, SIGSTOP and waits until it stands still, SIGCONT. */
   async signal(name: string, signal: NodeJS.Signals): Promise<void> {
     const record = this.running(name);
     if (record === undefined || !signalProcess(record, signal)) {
       throw new KeyferryError('LabNotRunning', `${name} does not run.`, { remedy: 'Start it first.' });
     }
+    const within = { timeoutMs: 30_000, intervalMs: 20 };
     if (signal === 'SIGKILL') {
-      await waitFor({ what: `${name} to be gone`, timeoutMs: 30_000, intervalMs: 20 }, () =>
-        Promise.resolve(!isAlive(record)),
+      await waitFor({ what: `${name} to be gone`, ...within }, () => Promise.resolve(!isAlive(record)));
+    }
+    if (signal === 'SIGSTOP') {
+      // A thread that was at work when the signal was sent could still answer.
+      await waitFor({ what: `${name} to stand still`, ...within }, () =>
+        Promise.resolve(standsStill(record.pid)),
       );
     }
   }
