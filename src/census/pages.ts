@@ -5,10 +5,10 @@ const PAGE_BYTES = 4 * 1024 * 1024;
 const FIRST_PAGE = 64;
 /** Times the 1.5 MiB of the largest value, a page stays below what one answer of etcd may hold. */
 const MAX_PAGE = 150;
-/** Keys that are listed at once; etcd loads their values to list them. */
-const WINDOW = 5_000;
-/** Of those, keys that are looked through at once for what changed. */
-const CHANGED_WINDOW = 2_000;
+/** Keys that are listed at once: etcd loads their values to list them, so they are fewer where those are large. */
+const KEYS = { least: 1_000, first: 5_000, most: 20_000, bytes: 32 * 1024 * 1024 };
+/** Keys that are looked through at once for those that changed. */
+const WINDOW = 2_000;
 
 export interface Page {
   entries: EtcdEntry[];
@@ -39,15 +39,29 @@ export function pagesOf(
  * how many there are (its treeIndex.Revisions). With a million of them that takes longer than all else.
  */
 async function* pagesByWindows(etcd: EtcdClient, start: string, end: string): AsyncGenerator<Page> {
-  const ask = async (from: string) => await etcd.range({ start: from, end, limit: WINDOW, keysOnly: true });
-  let at = start;
-  for (let window = await ask(start); ;) {
-    const last = window.entries.at(-1);
-    const next = window.more && last !== undefined ? after(last.key) : undefined;
-    const ahead = next === undefined ? undefined : settled(ask(next));
-    for await (const page of wholePages(etcd, at, next ?? end)) yield { ...page, next: page.next ?? next };
-    if (ahead === undefined || next === undefined) return;
-    window = valueOf(await ahead);
+  let size = FIRST_PAGE;
+  let limit = KEYS.first;
+  for (let at: string | undefined = start; at !== undefined;) {
+    const window = await etcd.range({ start: at, end, limit, keysOnly: true });
+    const keys = window.entries.map(({ key }) => key);
+    const last = keys.at(-1);
+    const next: string | undefined = window.more && last !== undefined ? after(last) : undefined;
+    let [objects, bytes] = [0, 0];
+    // What appeared between the listed keys since lies in their ranges.
+    for (let from: string = at, i = 0; ;) {
+      i += size;
+      const to: string | undefined = keys[i] ?? next;
+      for await (const page of wholePages(etcd, from, to ?? end, { first: size })) {
+        yield { ...page, next: page.next ?? to };
+        if (page.entries.length > 0) size = pageAfter(page.entries);
+        objects += page.entries.length;
+        bytes += bytesOf(page.entries);
+      }
+      if (to === undefined || to === next) break;
+      from = to;
+    }
+    const wanted = Math.round((KEYS.bytes * objects) / Math.max(1, bytes));
+    limit = Math.min(KEYS.most, Math.max(KEYS.least, wanted));
     at = next;
   }
 }
@@ -57,7 +71,7 @@ async function* wholePages(
   etcd: EtcdClient,
   start: string,
   end: string,
-  minModRevision?: number,
+  { first = FIRST_PAGE, minModRevision }: { first?: number; minModRevision?: number },
 ): AsyncGenerator<Page> {
   const ask = async (from: string, limit: number) =>
     await etcd.range({
@@ -66,7 +80,7 @@ async function* wholePages(
       limit,
       ...(minModRevision === undefined ? {} : { minModRevision }),
     });
-  for (let page = await ask(start, FIRST_PAGE); ;) {
+  for (let page = await ask(start, first); ;) {
     const { entries, more, revision } = page;
     const last = entries.at(-1);
     const next = more && last !== undefined ? after(last.key) : undefined;
@@ -80,8 +94,12 @@ async function* wholePages(
 
 /** Values of the next page, by the sizes of these. */
 function pageAfter(entries: readonly EtcdEntry[]): number {
-  const bytes = entries.reduce((sum, entry) => sum + entry.value.length, 0);
-  return Math.round(Math.min(MAX_PAGE, Math.max(8, (PAGE_BYTES * entries.length) / Math.max(1, bytes))));
+  const wanted = (PAGE_BYTES * entries.length) / Math.max(1, bytesOf(entries));
+  return Math.round(Math.min(MAX_PAGE, Math.max(8, wanted)));
+}
+
+function bytesOf(entries: readonly EtcdEntry[]): number {
+  return entries.reduce((sum, { value }) => sum + value.length, 0);
 }
 
 /** One that fails while something else is done isn't an unhandled rejection; nor is one that nobody waits for any more. */
@@ -109,7 +127,7 @@ async function* changedPages(
     const { entries, more, revision } = await etcd.range({
       start: at,
       end,
-      limit: CHANGED_WINDOW,
+      limit: WINDOW,
       keysOnly: true,
     });
     const last = entries.at(-1);
@@ -121,7 +139,7 @@ async function* changedPages(
       continue;
     }
     const changedEnd = after(changed.at(-1)?.key ?? first.key);
-    for await (const page of wholePages(etcd, first.key, changedEnd, sinceRevision)) {
+    for await (const page of wholePages(etcd, first.key, changedEnd, { minModRevision: sinceRevision })) {
       // The window's revision: what changed around these values since it was read is not among them.
       yield { entries: page.entries, revision, next: page.next ?? at };
     }

@@ -7,6 +7,8 @@ import { addReads, MAX_EXAMPLES, NO_READS, type ReadsTally } from '../plan/tally
 
 const CONCURRENCY = 16;
 const PAGE = 500;
+/** Keys that are listed at once. */
+const MOST_LISTED = 5_000;
 
 export interface Reads extends ReadsTally {
   /** Whether it was asked to stop before the end. */
@@ -77,7 +79,9 @@ export async function readFrom(
   let at: string | undefined = cursor ?? resource.etcdPrefix;
   let passed = 0;
   while (at !== undefined && !options.signal.aborted && Date.now() < deadline) {
-    const page = await etcd.range({ start: at, end, limit: PAGE, keysOnly: true });
+    // Few are read of each page of a sample, and for each page etcd looks at every key up to the end.
+    const limit = Math.min(MOST_LISTED, PAGE * options.every);
+    const page = await etcd.range({ start: at, end, limit, keysOnly: true });
     const chosen = page.entries.filter((_, i) => (passed + i) % options.every === 0);
     passed += page.entries.length;
     const { stopped, ...part } = await readObjects(
