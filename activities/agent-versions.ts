@@ -11,7 +11,7 @@ import type {
   OpenedVersionsChunkInput,
   SampleVersionsInput,
   VersionsChunkResult,
-} from '../workflows/types.ts';
+} from '../workflows/storage-version-types.ts';
 import { asked } from './asked.ts';
 import { beating } from './beating.ts';
 import type { AgentDependencies } from './dependencies.ts';

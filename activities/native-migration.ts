@@ -6,14 +6,15 @@ import {
   removeNatives,
   withdrawNative,
 } from '../src/cluster/native-migration.ts';
-import { nativePrefix, type NativeLook } from '../src/plan/native-migration.ts';
+import type { NativeLook } from '../src/plan/native-migration.ts';
+import { nativePrefix } from '../src/plan/native-object.ts';
 import type {
   AskForNativeInput,
-  FenceInput,
   NativeAsked,
   WatchNativeInput,
   WithdrawNativeInput,
-} from '../workflows/types.ts';
+} from '../workflows/native-types.ts';
+import type { FenceInput } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 import { guard } from './guard.ts';

@@ -10,7 +10,6 @@ import type { EtcdStatus } from '../src/cluster/etcd.ts';
 import { etcdMetrics, type EtcdMetrics } from '../src/cluster/etcd-metrics.ts';
 import { holderOf } from '../src/cluster/fence.ts';
 import { lookAtServers } from '../src/cluster/identity.ts';
-import { controllerLease, nativeServing } from '../src/cluster/native-migration.ts';
 import { deniedPermissions, neededPermissions, type Permission } from '../src/cluster/permissions.ts';
 import { findServed } from '../src/cluster/orphans.ts';
 import type { Resource } from '../src/cluster/resources.ts';
@@ -25,7 +24,6 @@ import {
   judgeTargetName,
 } from '../src/plan/preflight-objects.ts';
 import { judgeRoom } from '../src/plan/preflight-room.ts';
-import { judgeController, judgeNativeServing, UNSTOPPABLE_CHECK } from '../src/plan/preflight-native.ts';
 import {
   judgeClocks,
   judgeEtcd,
@@ -42,6 +40,7 @@ import type { PreflightInput, PreflightResult } from '../workflows/types.ts';
 import { asked } from './asked.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
+import { nativeChecks } from './native-checks.ts';
 
 /** Milliseconds for counting all objects (about a million of 1 kB are counted in a quarter of it), and for reading a sample. */
 const COUNT_MS = 60_000;
@@ -207,12 +206,6 @@ export async function permissions(server: ApiServer, needs: readonly Permission[
             'apply deploy/rbac.yaml, with the resources that are to be migrated, and bind it to that user',
         },
   );
-}
-
-async function nativeChecks(cluster: Cluster): Promise<Check[]> {
-  const serving = await asked(() => Promise.all(cluster.apiServers.map((server) => nativeServing(server))));
-  const lease = await asked(() => controllerLease(cluster));
-  return [judgeNativeServing(serving), judgeController(lease, Date.now()), UNSTOPPABLE_CHECK];
 }
 
 async function canariesOf(

@@ -3,6 +3,7 @@ import type { Cluster } from '../src/cluster/cluster.ts';
 import { MAX_REFUSALS, NOTHING, sum } from '../src/plan/counts.ts';
 import { waivedValues } from '../src/plan/waivers.ts';
 import type { ChunkResult, RewriteEngine } from '../src/rewrite/engine.ts';
+import { makeRoom } from '../src/rewrite/make-room.ts';
 import { Pace } from '../src/rewrite/pace.ts';
 import { throttleOf } from '../src/rewrite/throttle.ts';
 import type { RewriteChunkInput } from '../workflows/types.ts';
@@ -31,8 +32,8 @@ export async function rewriteChunkBy(
     () => throttle.verdict(guarded.known, schedule),
     cancellationSignal(),
   );
-  const result = await beating((tell) =>
-    engine.rewriteChunk(
+  const result = await beating(async (tell) => {
+    const chunk = await engine.rewriteChunk(
       resource,
       { ...range, start: resumed?.cursor ?? range.start },
       { ...limits, objects: Math.max(1, limits.objects - before.examined) },
@@ -41,6 +42,7 @@ export async function rewriteChunkBy(
         guard: () => guard(cluster, guarded),
         pace,
         met: throttle.met,
+        wrote: (revision) => throttle.wrote(resource.name, revision),
         waived: waivedValues(waived),
         onProgress: (cursor, counts, refusals) =>
           tell({
@@ -49,8 +51,11 @@ export async function rewriteChunkBy(
             refusals: named([...refusals]),
           } satisfies ChunkProgress),
       },
-    ),
-  );
+    );
+    if (chunk.stalled === undefined || pace.paused !== 'etcd-room') return chunk;
+    const room = await makeRoom(cluster);
+    return room === undefined ? chunk : { ...chunk, stalled: `${chunk.stalled}; ${room}` };
+  });
   const { slowed } = pace;
   return {
     ...result,

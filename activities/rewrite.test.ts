@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { asyncLocalStorage, Context } from '@temporalio/activity';
 import type { Clusters } from '../src/cluster/cluster.ts';
 import { MAX_REFUSALS, NOTHING } from '../src/plan/counts.ts';
 import type { ChunkResult, Refusal } from '../src/rewrite/engine.ts';
 import type { RewriteChunkInput } from '../workflows/types.ts';
+import { asActivity } from './activity-context.test-helper.ts';
 import { rewriteActivities } from './rewrite.ts';
 
 const refusals = Array.from({ length: MAX_REFUSALS }, (_, i): Refusal => ({
@@ -26,22 +26,12 @@ async function retried(heartbeatDetails: object): Promise<ChunkResult> {
       },
     }),
   } as unknown as Clusters;
-  const context = new Context(
-    { heartbeatDetails } as unknown as Context['info'],
-    new Promise<never>(() => undefined),
-    new AbortController().signal,
-    () => undefined,
-    undefined,
-    undefined as never,
-    undefined as never,
-    {},
-  );
   const input = {
     resource: { name: 'secrets', etcdPrefix: '/registry/secrets/', namespaced: true },
     range: { start: '/registry/secrets/', end: '/registry/secrets0' },
     limits: { timeMs: 1_000, objects: 100, concurrency: 1, objectsPerSecond: 0 },
   } as unknown as RewriteChunkInput;
-  return await asyncLocalStorage.run(context, () => rewriteActivities({ clusters }).rewriteChunk(input));
+  return await asActivity(() => rewriteActivities({ clusters }).rewriteChunk(input), { heartbeatDetails });
 }
 
 describe('a chunk that is tried again', () => {

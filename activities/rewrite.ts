@@ -6,7 +6,7 @@ import { rewriteChunkBy } from './rewrite-chunk.ts';
 
 export function rewriteActivities({ clusters }: ClusterDependencies) {
   return {
-    /** Rewrites a stretch of a shard through the API servers. */
+    /** Rewrites a stretch of a shard through the API servers, or tries it only. */
     async rewriteChunk(input: RewriteChunkInput): Promise<ChunkResult> {
       const cluster = clusters.get(input.cluster);
       return await rewriteChunkBy(new ApiServerEngine(cluster, input.trial), cluster, input);

@@ -1,14 +1,15 @@
 import { activityInfo } from '@temporalio/activity';
 import { after, endOfPrefix } from '../src/cluster/etcd.ts';
+import { keysAtOnceOf } from '../src/cluster/listing.ts';
 import type { PlannedShard, PlanShardsInput } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
 
-const PAGE = 5_000;
-
 interface ScanProgress {
   shards: PlannedShard[];
-  cursor: string;
+  open: Omit<PlannedShard, 'end'>;
+  /** Where the next page begins. */
+  at: string;
   total: number;
 }
 
@@ -34,32 +35,30 @@ export function scanActivities({ clusters }: ClusterDependencies) {
     tell: (progress: ScanProgress) => void,
   ): Promise<PlannedShard[]> {
     const { etcd } = clusters.get(cluster);
-    const end = endOfPrefix(resource.etcdPrefix);
+    const start = resource.etcdPrefix;
+    const end = endOfPrefix(start);
     const resumed = activityInfo().heartbeatDetails as ScanProgress | undefined;
-    const total = resumed?.total ?? (await etcd.count(resource.etcdPrefix, end)).count;
+    const total = resumed?.total ?? (await etcd.count(start, end)).count;
     const size = Math.max(1, Math.ceil(total / Math.max(1, shards)));
-    const done: PlannedShard[] = resumed?.shards ?? [];
-    let open: PlannedShard = { start: resumed?.cursor ?? resource.etcdPrefix, end, objects: 0 };
-    for (;;) {
-      // One page ends exactly where the shard does, or before.
-      const page = await etcd.range({
-        start: open.objects === 0 ? open.start : open.end,
-        end,
-        limit: Math.min(PAGE, size - open.objects),
-        keysOnly: true,
-      });
-      const last = page.entries.at(-1);
-      open.objects += page.entries.length;
-      if (last === undefined || !page.more || done.length + 1 >= shards) {
-        // The last shard takes all that is left, and its count what the others leave.
-        const counted = done.reduce((sum, shard) => sum + shard.objects, 0);
-        return [...done, { start: open.start, end, objects: Math.max(open.objects, total - counted) }];
+    const limit = await keysAtOnceOf(etcd, total);
+    const done: PlannedShard[] = [...(resumed?.shards ?? [])];
+    let open = { ...(resumed?.open ?? { start, objects: 0 }) };
+    let at: string | undefined = resumed?.at ?? start;
+    // The last shard takes all that is left.
+    while (at !== undefined && done.length + 1 < shards) {
+      const { entries, more } = await etcd.range({ start: at, end, limit, keysOnly: true });
+      for (const { key } of entries) {
+        if (open.objects >= size && done.length + 1 < shards) {
+          done.push({ ...open, end: key });
+          open = { start: key, objects: 0 };
+        }
+        open.objects += 1;
       }
-      open.end = after(last.key);
-      if (open.objects < size) continue;
-      done.push(open);
-      tell({ shards: [...done], cursor: open.end, total });
-      open = { start: open.end, end, objects: 0 };
+      const last = entries.at(-1);
+      at = more && last !== undefined ? after(last.key) : undefined;
+      if (at !== undefined) tell({ shards: [...done], open: { ...open }, at, total } satisfies ScanProgress);
     }
+    const counted = done.reduce((sum, shard) => sum + shard.objects, 0);
+    return [...done, { ...open, end, objects: Math.max(open.objects, total - counted) }];
   }
 }

@@ -10,8 +10,14 @@ import { lookAtServers } from '../src/cluster/identity.ts';
 import { storageVersionPermissions } from '../src/cluster/permissions.ts';
 import { explain } from '../src/cluster/refusal.ts';
 import { objectOf } from '../src/cluster/resources.ts';
-import { storageVersionOf, trimStoredVersions, type StorageVersion } from '../src/cluster/storage-version.ts';
+import {
+  definitionOf,
+  setStoredVersions,
+  storageVersionOf,
+  type StorageVersion,
+} from '../src/cluster/storage-version.ts';
 import { versionOf } from '../src/cluster/versions.ts';
+import { KeyferryError } from '../src/errors.ts';
 import { UNTOLD } from '../src/plan/version-tally.ts';
 import type { Check } from '../src/plan/preflight.ts';
 import type { ClusterLook } from '../src/plan/watch.ts';
@@ -21,11 +27,13 @@ import {
   judgeStorageVersion,
   type ConversionFindings,
 } from '../src/plan/preflight-storage.ts';
+import { EARLY_TRIM_CHECK } from '../src/plan/preflight-native.ts';
 import { judgeHolder, judgeStrangers, judgeVersions } from '../src/plan/preflight-servers.ts';
 import {
   comparable,
   dissenters,
   inEachVersion,
+  missingVersions,
   redefinition,
   storedResource,
   versionIn,
@@ -33,6 +41,8 @@ import {
 } from '../src/plan/stored-resource.ts';
 import { roundTrip } from '../src/rewrite/round-trip.ts';
 import type {
+  KeepStoredInput,
+  KeepStoredResult,
   StorageLook,
   StorageLookInput,
   StoragePreflightInput,
@@ -40,10 +50,11 @@ import type {
   TrimInput,
   VersionsChunkInput,
   VersionsChunkResult,
-} from '../workflows/types.ts';
+} from '../workflows/storage-version-types.ts';
 import { asked } from './asked.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
+import { nativeChecks } from './native-checks.ts';
 import { etcdChecks, permissions } from './preflight.ts';
 
 /** Milliseconds of one chunk of a census. */
@@ -61,6 +72,7 @@ export function storageVersionActivities({ clusters }: ClusterDependencies) {
       cluster: spec,
       resources,
       opened,
+      engine = 'APIServer',
     }: StoragePreflightInput): Promise<StoragePreflightResult> {
       const cluster = clusters.get(spec);
       return await beating(async () => {
@@ -86,8 +98,14 @@ export function storageVersionActivities({ clusters }: ClusterDependencies) {
           stored.push(storedResource(found.answer));
           checks.push(...(await objectChecks(cluster, found.answer, opened)));
         }
+        const moved = stored.map(({ resource }) => resource);
         checks.push(
-          await permissions(servers[0], storageVersionPermissions(stored.map(({ resource }) => resource))),
+          await permissions(servers[0], storageVersionPermissions(moved, engine)),
+          ...(engine === 'StorageVersionMigration' ? await nativeChecks(cluster) : []),
+          ...(engine === 'StorageVersionMigration' &&
+          stored.some(({ definition }) => definition !== undefined)
+            ? [EARLY_TRIM_CHECK]
+            : []),
         );
         return { checks, stored, known: 'answer' in look ? identitiesIn(look.answer) : [] };
       });
@@ -136,6 +154,32 @@ export function storageVersionActivities({ clusters }: ClusterDependencies) {
     },
 
     /**
+     * Puts versions back into a definition's status that it named before.
+     *
+     * @throws KeyferryError `ChangedDefinition`, retryable, where somebody changed it meanwhile
+     */
+    async keepStored({ cluster: spec, fence, stored, before }: KeepStoredInput): Promise<KeepStoredResult> {
+      const cluster = clusters.get(spec);
+      const [server] = serversOf(cluster);
+      return await beating(async () => {
+        const definition = await definitionOf(server, stored.resource);
+        // Made anew, it never named them.
+        if (definition === undefined || definition.uid !== stored.definition?.uid)
+          return { back: [], gone: [] };
+        const { known: back, unknown: gone } = missingVersions(before, definition);
+        if (back.length === 0) return { back, gone };
+        await checkFence(cluster, fence);
+        const { name, storedVersions } = definition;
+        const all = [...before.filter((version) => !gone.includes(version)), ...storedVersions];
+        if (await setStoredVersions(server, definition, [...new Set(all)])) return { back, gone };
+        throw new KeyferryError('ChangedDefinition', `the definition ${name} was changed meanwhile`, {
+          remedy: 'keyferry looks at it again',
+          retryable: true,
+        });
+      });
+    },
+
+    /**
      * Removes the old versions from a definition's status, if it is what it was when its objects were verified.
      *
      * @returns false where it isn't, or an API server stores another version
@@ -152,7 +196,7 @@ export function storageVersionActivities({ clusters }: ClusterDependencies) {
         // Done by an attempt before this one.
         if (definition.storedVersions.join() === storage) return true;
         await checkFence(cluster, fence);
-        return await trimStoredVersions(serversOf(cluster)[0], definition, storage);
+        return await setStoredVersions(serversOf(cluster)[0], definition, [storage]);
       });
     },
   };

@@ -5,14 +5,19 @@
 // rewrite, with everything that belongs to it. Then both API servers write by Vault, and each of the others does the same work on the
 // same objects, which are put under aescbc again before. What is left under aescbc is counted in etcd after each: who leaves
 // something has not done the work. Raw results go to bench/results/rewrite.json, and are drawn in bench/results/rewrite.svg.
-import { mkdirSync, writeFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
+import { writeFileSync } from 'node:fs';
 import { drawRates, medianOf } from './support/draw.ts';
 import { patchAll, swapAll } from './support/bare.ts';
 import { Bench, type Go } from './support/bench.ts';
 import { byKubectl, byNativeMigrator } from './support/others.ts';
+import { keepRun, RESULTS } from './support/results.ts';
 
 const CONCURRENCY = 32;
+/** A transaction holds 127 objects: few at a time keep watchers from falling behind, for which keyferry would slow down. */
+const PACE = {
+  Etcd: { concurrency: 4, shards: 4 },
+  APIServer: { concurrency: CONCURRENCY, shards: 8 },
+} as const;
 const ETCD = 'keyferry, engine Etcd';
 const APISERVER = 'keyferry, engine APIServer';
 const CENSUS = "keyferry's census";
@@ -31,12 +36,11 @@ export interface Measured extends Go {
   readonly rate: number;
 }
 
-const folder = new URL('results/', import.meta.url);
 const sizes = process.argv.slice(2).map(Number);
 
 async function measure(secrets: number): Promise<Measured[]> {
   const results: Measured[] = [];
-  const keep = (who: string, go: Go) => {
+  const add = (who: string, go: Go) => {
     const rate = Math.round(go.rewritten / go.seconds);
     results.push({ who, secrets, ...go, rate });
     const cpu = Object.entries(go.cpu ?? {}).map(([name, seconds]) => `${name} ${seconds}`);
@@ -47,11 +51,9 @@ async function measure(secrets: number): Promise<Measured[]> {
     const rounds = secrets <= WHOLE_UP_TO ? 2 : 1;
     for (let round = 0; round < rounds; round += 1) {
       for (const engine of ['Etcd', 'APIServer'] as const) {
-        const { rewriting, census } = await bench.migrateAndBack(engine, {
-          pace: { concurrency: CONCURRENCY, shards: 8 },
-        });
-        keep(engine === 'Etcd' ? ETCD : APISERVER, rewriting);
-        keep(CENSUS, census);
+        const { rewriting, census } = await bench.migrateAndBack(engine, { pace: PACE[engine] });
+        add(engine === 'Etcd' ? ETCD : APISERVER, rewriting);
+        add(CENSUS, census);
       }
     }
     const { lab } = bench.plane;
@@ -59,35 +61,33 @@ async function measure(secrets: number): Promise<Measured[]> {
       for (const workers of [2, 4]) {
         for (let i = 2; i <= workers; i += 1)
           if (lab.pid(`worker-${i}`) === undefined) await lab.start(`worker-${i}`);
-        const { rewriting } = await bench.migrateAndBack('APIServer', {
-          pace: { concurrency: CONCURRENCY, shards: 8 },
-        });
-        keep(`${APISERVER}, ${workers} workers`, rewriting);
+        const { rewriting } = await bench.migrateAndBack('APIServer', { pace: PACE.APIServer });
+        add(`${APISERVER}, ${workers} workers`, rewriting);
       }
     }
     await bench.writeByTarget();
     const some = Math.min(secrets, WHOLE_UP_TO);
     for (let round = 0; round < rounds; round += 1) {
-      keep(
+      add(
         BARE_SWAP,
         await bench.timed(secrets, async ({ from, to }) => {
           await swapAll(lab, from, to);
         }),
       );
-      keep(
+      add(
         BARE_PATCH,
         await bench.timed(secrets, async () => {
           await patchAll(lab, secrets, CONCURRENCY);
         }),
       );
     }
-    keep(
+    add(
       KUBECTL,
       await bench.timed(some, async () => {
         await byKubectl(lab, some, secrets);
       }),
     );
-    keep(NATIVE, await byNativeMigrator(bench, secrets <= WHOLE_UP_TO));
+    add(NATIVE, await byNativeMigrator(bench, secrets <= WHOLE_UP_TO));
   } finally {
     await bench.down();
   }
@@ -103,7 +103,7 @@ const RATIOS = [
   [ETCD, BARE_SWAP, 0.6],
 ] as const;
 
-function tableOf(secrets: number): string {
+function tableOf(secrets: number, results: readonly Measured[]): string {
   const medians = medianOf(results, secrets);
   const rateOf = (who: string) => medians.find((one) => one.who === who)?.rate ?? NaN;
   return [
@@ -117,20 +117,11 @@ function tableOf(secrets: number): string {
   ].join('\n');
 }
 
-const results: Measured[] = [];
 for (const secrets of sizes.length === 0 ? [10_000, 100_000] : sizes) {
   console.log(`\n${secrets} Secrets`);
-  results.push(...(await measure(secrets)));
-  mkdirSync(folder, { recursive: true });
-  const machine = {
-    cores: availableParallelism(),
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-  };
-  writeFileSync(
-    new URL('rewrite.json', folder),
-    `${JSON.stringify({ at: new Date().toISOString(), machine, concurrency: CONCURRENCY, results }, undefined, 1)}\n`,
-  );
-  writeFileSync(new URL('rewrite.svg', folder), drawRates(results.filter(({ who }) => who !== CENSUS)));
-  console.log(`\n${tableOf(secrets)}`);
+  const results = await measure(secrets);
+  const runs = keepRun('rewrite.json', { secrets, pace: PACE, results });
+  const drawn = runs.flatMap((run) => run.results).filter(({ who }) => who !== CENSUS);
+  writeFileSync(new URL('rewrite.svg', RESULTS), drawRates(drawn));
+  console.log(`\n${tableOf(secrets, results)}`);
 }

@@ -5,8 +5,6 @@
 // those of the build, each with a heap of 256 MiB at most. Everything is as in Kubernetes by default (requests may take 60 s, for
 // which verify waits), but that etcd is compacted every minute. Memory is looked at each second. Raw results go to
 // bench/results/whole.json, where the last run of each number of Secrets is kept.
-import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
-import { availableParallelism, totalmem } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlPlane } from '../test/support/control-plane.ts';
 import { historyLengths, type RunLength } from '../test/support/history.ts';
@@ -16,7 +14,10 @@ import { auditOf, keyCalls } from './support/audit.ts';
 import { startAgent, startWorker } from './support/built.ts';
 import { fillSecrets } from './support/fill.ts';
 import { useOf, useOfProcess, type ProcessUse } from './support/processes.ts';
+import { keepRun } from './support/results.ts';
 
+/** Few transactions at a time keep watchers from falling behind, for which keyferry would slow down. */
+const PACE = { concurrency: 4, shards: 4 };
 const SAMPLE_MS = 1_000;
 const TWO_API_SERVERS_UP_TO = 100_000;
 /** Of the whole, and of each answer of Temporal. */
@@ -26,6 +27,8 @@ interface Sample {
   /** Seconds since the migration began. */
   readonly at: number;
   readonly phase: string;
+  /** What slowed it down, or made it pause. */
+  readonly slowed: readonly string[];
   /** MiB, by process: anonymous memory, which doesn't count the pages of etcd's file. */
   readonly memory: Readonly<Record<string, number>>;
 }
@@ -79,7 +82,7 @@ async function measure(secrets: number): Promise<Result> {
       spec: {
         resources: ['secrets'],
         engine: 'Etcd',
-        pace: { concurrency: 32, shards: 8 },
+        pace: PACE,
         gates: { cutover: 'Auto', cleanup: 'Auto' },
       },
     });
@@ -120,7 +123,8 @@ async function watch(
     const phase = seen?.phase ?? 'unknown';
     last = await uses();
     const memory = Object.fromEntries(Object.entries(last).map(([name, { anonymous }]) => [name, anonymous]));
-    samples.push({ at: Math.round((Date.now() - begun) / 100) / 10, phase, memory });
+    const slowed = [...(seen?.throttle?.slowed ?? []), ...(seen?.shards.stalled ?? [])];
+    samples.push({ at: Math.round((Date.now() - begun) / 100) / 10, phase, slowed, memory });
     if (phase !== said) console.log(`${String(samples.at(-1)?.at)} s: ${phase}`);
     said = phase;
     if (seen?.state === 'paused') throw new Error(`it stands still: ${seen.waitingFor}`);
@@ -173,33 +177,10 @@ function timesOf(
   };
 }
 
-/** All that was measured with one number of Secrets. */
-interface Run {
-  readonly at: string;
-  readonly machine: { readonly cores: number; readonly memoryGiB: number; readonly node: string };
-  readonly result: Result;
-}
-
-const file = new URL('results/whole.json', import.meta.url);
-
-function keep(result: Result): void {
-  const kept = existsSync(file) ? (JSON.parse(readFileSync(file, 'utf8')) as Run[]) : [];
-  const machine = {
-    cores: availableParallelism(),
-    memoryGiB: Math.round(totalmem() / 2 ** 30),
-    node: process.version,
-  };
-  const others = kept.filter((one) => one.result.secrets !== result.secrets);
-  const runs = [...others, { at: new Date().toISOString(), machine, result }];
-  runs.sort((one, other) => one.result.secrets - other.result.secrets);
-  mkdirSync(new URL('.', file), { recursive: true });
-  writeFileSync(file, `${JSON.stringify(runs)}\n`);
-}
-
 for (const secrets of process.argv.slice(2).map(Number)) {
   console.log(`\n${secrets} Secrets`);
   const result = await measure(secrets);
-  keep(result);
+  keepRun('whole.json', { ...result, pace: PACE });
   const { samples: _samples, ...figures } = result;
   console.log(JSON.stringify(figures, undefined, 1));
 }

@@ -32,7 +32,7 @@ export function apiServerLaunch(config: LabConfig, node: string): Launch {
   const words = [
     ...(ownHostName.length === 0 ? [] : [...ownHostName, 'sh', '-c', 'hostname "$0" && exec "$@"', node]),
     server.binary ?? binaryOf(config, 'kube-apiserver'),
-    `--etcd-servers=${etcdUrls(config).join(',')}`,
+    `--etcd-servers=${(server.etcdUrls ?? etcdUrls(config)).join(',')}`,
     ...(config.etcd.tls
       ? [
           `--etcd-cafile=${paths.etcd.caFile}`,

@@ -49,6 +49,8 @@ export interface ApiServerConfig {
   readonly flags?: readonly string[];
   /** The binary of this server alone; that of all unless given. */
   readonly binary?: string;
+  /** Where this server alone finds etcd; at all its members unless given. */
+  readonly etcdUrls?: readonly string[];
 }
 
 export interface ApiServerOptions {

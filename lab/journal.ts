@@ -4,7 +4,7 @@ import { type HttpAnswer, type HttpClient } from './http.ts';
 import { ABSENT, JournalEntry } from './journal-entry.ts';
 import { type Lab } from './lab.ts';
 import { PLAINTEXT_MARKER } from './seed-content.ts';
-import { ensureNamespace } from './seed.ts';
+import { namespaceObject } from './seed.ts';
 import { waitFor } from './wait.ts';
 
 export interface JournalOptions {
@@ -75,8 +75,11 @@ export class Journal {
   /** Starts writing; answers once the namespace is there. */
   static async start(lab: Lab, options: JournalOptions = {}): Promise<Journal> {
     const journal = new Journal(lab, options.namespace ?? 'journal-1');
-    const [first] = journal.#clients;
-    if (first !== undefined) await ensureNamespace(first, journal.#namespace);
+    // As for what is written afterwards: any API server will do, and one may just be restarting.
+    await waitFor({ what: `namespace ${journal.#namespace} to be made`, timeoutMs: 60_000 }, async () => {
+      const answer = await journal.#ask('POST', '/api/v1/namespaces', namespaceObject(journal.#namespace));
+      return answer?.status === 201 || answer?.status === 409;
+    });
     const writers = options.writers ?? 4;
     const pauseMs = (1000 * writers) / (options.rate ?? 50);
     journal.#writers = Promise.all(

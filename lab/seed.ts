@@ -104,12 +104,11 @@ export function readManifest(lab: Lab): SeedManifest {
 
 /** Makes a namespace, unless it is there. */
 export async function ensureNamespace(api: HttpClient, name: string): Promise<void> {
-  await api.expect(
-    'POST',
-    '/api/v1/namespaces',
-    { apiVersion: 'v1', kind: 'Namespace', metadata: { name } },
-    [409],
-  );
+  await api.expect('POST', '/api/v1/namespaces', namespaceObject(name), [409]);
+}
+
+export function namespaceObject(name: string): unknown {
+  return { apiVersion: 'v1', kind: 'Namespace', metadata: { name } };
 }
 
 /** 409 is fine: a first try whose answer was lost, or the same seed before. Content is compared by `verifyContent`. */

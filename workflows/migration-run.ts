@@ -11,47 +11,14 @@ import { Run } from './run.ts';
 import { etcdAgentsOf, guardOf, waivedBy } from './inputs.ts';
 import type { GuardedInput, MigrationInput, MigrationState, ShardInput } from './types.ts';
 
-const CENSUS_STEPS: ReadonlySet<Step['kind']> = new Set(['count', 'census', 'delta', 'read']);
-
 /**
  * What a migration knows, how it changes by events and messages, and what it tells. Decisions are src/plan's; effects
  * are the steps'.
  */
-export class MigrationRun extends Run<MigrationState, Step> {
-  readonly input: MigrationInput;
-
+export class MigrationRun extends Run<MigrationState, Step, MigrationInput> {
   constructor(input: MigrationInput, id: string, now: number) {
     // A run of an older version may hand over a state without what is new.
-    super({ ...freshState(input, id, now), ...input.state });
-    this.input = input;
-  }
-
-  get spec() {
-    return this.input.migration.spec;
-  }
-
-  override get cluster() {
-    return this.spec.cluster;
-  }
-
-  override get pace() {
-    return this.spec.pace;
-  }
-
-  override get searchAttributes() {
-    return this.input.searchAttributes;
-  }
-
-  protected override get held() {
-    return this.state.seen.held;
-  }
-
-  protected override get fenced() {
-    return this.state.seen.fenced;
-  }
-
-  protected override get counting() {
-    return CENSUS_STEPS.has(this.step().kind);
+    super(input, { ...freshState(input, id, now), ...input.state });
   }
 
   get source(): ProviderRef {

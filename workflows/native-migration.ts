@@ -6,19 +6,20 @@ import {
   sleep,
   workflowInfo,
 } from '@temporalio/workflow';
-import { arrived, countsSince, nextSampleIn } from '../src/plan/format-sample.ts';
-import { nextOfNative, remember, type NativeNext } from '../src/plan/native-migration.ts';
+import { countsSince, nextSampleIn } from '../src/plan/format-sample.ts';
+import {
+  nextOfNative,
+  remember,
+  wordsOfStill,
+  type NativeLook,
+  type NativeNext,
+} from '../src/plan/native-migration.ts';
 import { about } from './activities.ts';
 import { troubleOf, wordsOf } from './failures.ts';
 import { shardReportSignal } from './messages.ts';
-import type {
-  ChunkCounts,
-  NativeInput,
-  NativeLook,
-  NativeResult,
-  NativeState,
-  ShardReport,
-} from './types.ts';
+import { sampleArrived } from './native-progress.ts';
+import type { NativeInput, NativeResult, NativeState } from './native-types.ts';
+import type { ChunkCounts, ShardReport } from './types.ts';
 
 /** Looks of one run: each is about fifteen events of history, with a sample and a report. */
 const LOOKS_PER_RUN = 100;
@@ -50,6 +51,7 @@ class Follower {
   #reported: ShardReport;
   #revision = 0;
   #sampleAt = 0;
+  #movedAt: number;
   #sampleMs = LOOK_MS;
   #pause = FIRST_PAUSE_MS;
 
@@ -59,6 +61,7 @@ class Follower {
     this.#stopping = input.from?.stopping ?? false;
     this.#changed = input.from?.changed ?? false;
     this.#counts = input.counts;
+    this.#movedAt = input.from?.movedAt ?? Date.now();
     this.#reported = { index: input.index, counts: input.counts };
   }
 
@@ -74,7 +77,7 @@ class Follower {
         return await continueAsNew<typeof nativeMigration>({
           ...this.#input,
           counts: this.#counts,
-          from: { ...state, stopping: this.#stopping, changed: this.#changed },
+          from: { ...state, stopping: this.#stopping, changed: this.#changed, movedAt: this.#movedAt },
         });
       }
       const look = await this.#look(state);
@@ -93,7 +96,8 @@ class Follower {
           return this.#result(next, state);
         case 'follow':
           if (!next.idle && Date.now() >= this.#sampleAt) await this.#sample(state);
-          await this.#report(next.idle || this.#stopping || this.#changed ? next.words : undefined);
+          if (next.idle) this.#movedAt = Date.now();
+          await this.#report(next.idle || this.#stopping || this.#changed ? next.words : this.#still());
       }
     }
   }
@@ -115,11 +119,10 @@ class Follower {
   }
 
   async #arrivedBefore(): Promise<number> {
-    const { cluster, resource, progress, counts } = this.#input;
+    const { counts } = this.#input;
     // It was begun before, and interrupted.
-    if (progress === undefined || counts.examined > 0) return counts.current;
-    const { goal, target, names } = progress;
-    return arrived(await this.#does.sampleFormat({ cluster, resource, target, names }), goal);
+    if (counts.examined > 0) return counts.current;
+    return (await sampleArrived(this.#input))?.arrived ?? counts.current;
   }
 
   /** Undefined where it has to be asked again. */
@@ -171,15 +174,19 @@ class Follower {
     this.#pause = Math.min(this.#pause * 2, LONGEST_PAUSE_MS);
   }
 
+  #still(): string | undefined {
+    const { name, progress } = this.#input;
+    return progress === undefined ? undefined : wordsOfStill(name, this.#movedAt, Date.now());
+  }
+
   /** Answers whether it could be taken. */
   async #sample({ arrivedBefore }: NativeState): Promise<boolean> {
-    const { cluster, resource, progress } = this.#input;
-    if (progress === undefined) return true;
-    const { goal, target, names } = progress;
     const before = this.#counts.examined;
     try {
-      const sample = await this.#does.sampleFormat({ cluster, resource, target, names });
-      this.#counts = countsSince(arrivedBefore, arrived(sample, goal));
+      const sample = await sampleArrived(this.#input);
+      if (sample === undefined) return true;
+      this.#counts = countsSince(arrivedBefore, sample.arrived);
+      if (this.#counts.examined !== before) this.#movedAt = Date.now();
       this.#revision = sample.revision;
       this.#sampleMs = nextSampleIn(this.#sampleMs, this.#counts.examined !== before, sample.tookMs);
       this.#sampleAt = Date.now() + this.#sampleMs;

@@ -1,22 +1,27 @@
-import { ChildWorkflowCancellationType, executeChild, ParentClosePolicy } from '@temporalio/workflow';
-import { delivered, nativeName, type NativeEvidence } from '../src/plan/native-migration.ts';
+import { executeChild } from '@temporalio/workflow';
+import type { NativeEvidence } from '../src/plan/native-migration.ts';
+import { nativeName } from '../src/plan/native-object.ts';
 import { clipped, objects } from '../src/plan/words.ts';
-import { leftIn } from '../src/plan/tally.ts';
 import { reportEvery } from '../src/plan/shards.ts';
-import type { MigrationRun } from './migration-run.ts';
+import { CHILD } from './child.ts';
 import { nativeMigration } from './native-migration.ts';
 import { shardId } from './rate.ts';
-import { MAX_STALLED } from './run.ts';
-import { censusTarget } from './run-census.ts';
+import { MAX_STALLED, type Run } from './run.ts';
 import { walkShards } from './shards.ts';
-import type { CensusTally, NativeResult, ShardState } from './types.ts';
+import type { NativeInput, NativeResult } from './native-types.ts';
+import type { ShardState } from './types.ts';
 
 /** Of those that have ended, so many are kept. */
 export const MAX_EVIDENCE = 100;
 
-/** Whether a pass is the cluster's own migrator's: the first one, and none once it hasn't delivered. */
-export function rewritesNatively({ spec, state }: MigrationRun, pass: number): boolean {
-  return spec.engine === 'StorageVersionMigration' && pass === 1 && (state.native ?? []).every(delivered);
+/** How the resources of a pass are handed over. */
+export interface NativeWalk {
+  /** Names those of this pass, unlike any before. */
+  attempt: number;
+  side: NativeEvidence['side'];
+  progress: NonNullable<NativeInput['progress']>;
+  /** Done whenever one has ended. */
+  ended?: () => Promise<void>;
 }
 
 /**
@@ -25,7 +30,10 @@ export function rewritesNatively({ spec, state }: MigrationRun, pass: number): b
  *
  * @returns whether any API server isn't what was proven any more, or isn't listed
  */
-export async function walkNatively(run: MigrationRun, attempt: number): Promise<boolean> {
+export async function walkNatively(
+  run: Run,
+  { attempt, side, progress, ended }: NativeWalk,
+): Promise<boolean> {
   return await walkShards(run, async (index) => {
     const shard = run.state.shards[index];
     const resource = run.state.resources.find((one) => one.name === shard?.resource);
@@ -36,6 +44,7 @@ export async function walkNatively(run: MigrationRun, attempt: number): Promise<
       "the cluster's own storage version migrator (kube-controller-manager) to rewrite what is left",
     );
     const result = await executeChild(nativeMigration, {
+      ...CHILD,
       workflowId: shardId(index),
       args: [
         {
@@ -44,22 +53,21 @@ export async function walkNatively(run: MigrationRun, attempt: number): Promise<
           guarded,
           resource,
           name: nativeName(run.state.id, attempt, resource.name),
-          progress: { target: censusTarget(run), names: run.state.names, goal: run.state.seen.goal },
+          progress,
           index,
           reportEvery: reportEvery(run.state.shards.length, shard.objects),
           counts: shard.counts,
         },
       ],
-      cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-      parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
       staticSummary: `${resource.name}, about ${shard.objects} objects`,
     }).finally(() => run.walking.delete(index));
-    keep(run, index, result);
+    keep(run, index, side, result);
+    await ended?.();
     return result.changed;
   });
 }
 
-function keep(run: MigrationRun, index: number, result: NativeResult): void {
+function keep(run: Run, index: number, side: NativeEvidence['side'], result: NativeResult): void {
   const { outcome, object, apiVersion, why } = result;
   // Withdrawn because nobody wanted it any more: it is asked for again.
   const done = outcome !== 'NotTakenUp' || !(result.stopped || result.changed);
@@ -71,13 +79,13 @@ function keep(run: MigrationRun, index: number, result: NativeResult): void {
   run.patch({ shards, rewrittenAt: Math.max(run.state.rewrittenAt, result.revision) });
   run.sample();
   if (!done) return;
-  const { seen, native = [] } = run.state;
+  const { native = [] } = run.state;
   const evidence: NativeEvidence = {
     name: object.name,
     uid: object.uid,
     apiVersion,
     resource: object.resource,
-    side: seen.goal,
+    side,
     outcome,
     ...(why === undefined ? {} : { why: clipped(why, MAX_STALLED) }),
     createdAt: object.createdAt,
@@ -103,20 +111,30 @@ function keep(run: MigrationRun, index: number, result: NativeResult): void {
   });
 }
 
-/** Compares what the cluster's own migrator claimed in the pass before with what a census found; what is left is told. */
-export function judgeNatives(run: MigrationRun, tally: CensusTally): void {
-  const { native = [], seen } = run.state;
-  const judged = native.map((one): NativeEvidence => {
-    if (one.left !== undefined || one.side !== seen.goal) return one;
-    return { ...one, left: leftIn(tally, one.resource, censusTarget(run), seen.goal) };
-  });
-  for (const [i, { name, outcome, resource, left = 0 }] of judged.entries()) {
-    if (native[i]?.left !== undefined || left === 0) continue;
+/**
+ * Compares what the cluster's own migrator claimed with what a census found; what is left is told.
+ *
+ * @param side - where the objects were to be brought
+ * @param left - how many of a resource's objects aren't there
+ * @param where - where those lie, in words
+ */
+export function judgeNatives(
+  run: Run,
+  side: NativeEvidence['side'],
+  left: (resource: string) => number,
+  where: string,
+): void {
+  const { native = [] } = run.state;
+  const judged = native.map((one): NativeEvidence =>
+    one.left !== undefined || one.side !== side ? one : { ...one, left: left(one.resource) },
+  );
+  for (const [i, one] of judged.entries()) {
+    if (native[i]?.left !== undefined || one.left === undefined || one.left === 0) continue;
     run.note({
       actor: 'keyferry',
       verified: true,
-      what: `${objects(left)} of ${resource} left by the storage version migrator`,
-      reason: `${name} says ${outcome}, and a census of etcd found them outside; the engine APIServer rewrites them`,
+      what: `${objects(one.left)} of ${one.resource} left by the storage version migrator`,
+      reason: `${one.name} says ${one.outcome}, and a census of etcd found them ${where}; the engine APIServer rewrites them`,
     });
   }
   if (native.length > 0) run.patch({ native: judged });

@@ -1,8 +1,10 @@
 import { CancellationScope } from '@temporalio/workflow';
-import { sum } from '../src/plan/counts.ts';
+import { countsText, sum } from '../src/plan/counts.ts';
+import { delivered } from '../src/plan/native-migration.ts';
 import { raiseFence } from './fence.ts';
 import type { MigrationRun } from './migration-run.ts';
-import { rewritesNatively, walkNatively } from './rewrite-natively.ts';
+import { walkNatively } from './rewrite-natively.ts';
+import { censusTarget } from './run-census.ts';
 import { planShards, walkShards } from './shards.ts';
 import { look } from './watch.ts';
 
@@ -19,12 +21,23 @@ export async function rewrite(run: MigrationRun, pass: number): Promise<void> {
     run.patch({ shards, nativeAttempt: natively ? run.state.epoch : undefined });
   }
   const { nativeAttempt } = run.state;
-  const changed = await (nativeAttempt === undefined ? walkShards(run) : walkNatively(run, nativeAttempt));
+  const changed = await (nativeAttempt === undefined
+    ? walkShards(run)
+    : walkNatively(run, {
+        attempt: nativeAttempt,
+        side: seen.goal,
+        progress: { target: censusTarget(run), names: run.state.names, goal: seen.goal },
+      }));
   if (CancellationScope.current().consideredCancelled) return;
   if (changed) await look(run);
   // Interrupted: a rollback may have put the shards away already.
   if (run.state.shards.some((shard) => !shard.done)) return;
   finish(run, pass);
+}
+
+/** Whether a pass is the cluster's own migrator's: the first one, and none once it hasn't delivered. */
+function rewritesNatively({ spec, state }: MigrationRun, pass: number): boolean {
+  return spec.engine === 'StorageVersionMigration' && pass === 1 && (state.native ?? []).every(delivered);
 }
 
 function finish(run: MigrationRun, pass: number): void {
@@ -40,7 +53,7 @@ function finish(run: MigrationRun, pass: number): void {
     actor: 'keyferry',
     verified: true,
     what: `pass ${pass} done`,
-    reason: `${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
+    reason: countsText(counts),
   });
   run.event({ kind: 'rewritten', refused: counts.refused });
 }

@@ -1,21 +1,12 @@
-import {
-  executeChild,
-  workflowInfo,
-  ChildWorkflowCancellationType,
-  ParentClosePolicy,
-} from '@temporalio/workflow';
+import { executeChild, workflowInfo } from '@temporalio/workflow';
 import type { EnvelopeTarget } from '../src/envelope/types.ts';
 import { baseKeyId } from '../src/plan/generation.ts';
 import { census } from './census.ts';
+import { CHILD } from './child.ts';
 import type { MigrationRun } from './migration-run.ts';
 import { reads } from './reads.ts';
 import type { CensusTally, ReadsResult } from './types.ts';
 import { waivedBy } from './inputs.ts';
-
-const child = {
-  cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-  parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-} as const;
 
 /**
  * Takes a census of everything the migration is about, in a workflow of its own.
@@ -28,7 +19,7 @@ export async function runCensus(
 ): Promise<CensusTally> {
   const { spec, state } = run;
   return await executeChild(census, {
-    ...child,
+    ...CHILD,
     workflowId: `${workflowInfo().workflowId}/census`,
     args: [
       {
@@ -62,7 +53,7 @@ export function censusTarget({ target, state }: MigrationRun): EnvelopeTarget {
  */
 export async function runReads(run: MigrationRun, every: number): Promise<ReadsResult> {
   return await executeChild(reads, {
-    ...child,
+    ...CHILD,
     workflowId: `${workflowInfo().workflowId}/reads`,
     args: [{ cluster: run.spec.cluster, resources: run.state.resources, every, ...waivedBy(run) }],
     staticSummary: every === 1 ? 'every object, read through every API server' : `one object of ${every}`,

@@ -25,11 +25,25 @@ export interface AnyStep {
   remedy?: string;
 }
 
+/** What any run is started with. */
+export interface RunInput {
+  migration: { metadata: { name: string }; spec: { cluster: ClusterSpec; pace: PaceSpec } };
+  /** Whether the server has keyferry's search attributes; the client finds out. */
+  searchAttributes: boolean;
+}
+
+const CENSUS_STEPS: ReadonlySet<string> = new Set(['count', 'census', 'delta', 'read']);
+
 /**
  * What every workflow has that rewrites a cluster's objects: how it changes by messages, how it stands still, and what it
  * tells. What it is for, and its decisions, are its own. One plain object holds all it knows, for a run hands it to the next.
  */
-export abstract class Run<S extends RunState = RunState, T extends AnyStep = AnyStep> {
+export abstract class Run<
+  S extends RunState = RunState,
+  T extends AnyStep = AnyStep,
+  I extends RunInput = RunInput,
+> {
+  readonly input: I;
   state: S;
   /** Counts changes, so that whoever waits can wait for the next one. */
   version = 0;
@@ -37,14 +51,23 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
   readonly walking = new Set<number>();
   #scope: CancellationScope | undefined;
 
-  constructor(state: S) {
+  constructor(input: I, state: S) {
+    this.input = input;
     this.state = state;
   }
 
-  abstract get cluster(): ClusterSpec;
-  abstract get pace(): PaceSpec;
-  /** Whether the server has keyferry's search attributes. */
-  abstract get searchAttributes(): boolean;
+  get spec(): I['migration']['spec'] {
+    return this.input.migration.spec;
+  }
+
+  get cluster(): I['migration']['spec']['cluster'] {
+    return this.spec.cluster;
+  }
+
+  get pace(): PaceSpec {
+    return this.spec.pace;
+  }
+
   abstract step(): T;
   abstract progress(): Progress;
   /** What lets its writers write only for as long as nothing has changed. */
@@ -53,12 +76,6 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
   abstract shardExtras(resource: Resource): Partial<ShardInput>;
   abstract openAutomaticGates(): void;
 
-  /** Why nothing may move now, if so. */
-  protected abstract get held(): string | undefined;
-  /** Whether whoever may still write for an earlier step is shut out. */
-  protected abstract get fenced(): boolean;
-  /** Whether objects are being counted or read now. */
-  protected abstract get counting(): boolean;
   protected abstract hear(event: { kind: 'held'; reason: string }): void;
   /** Whether what a message asks for can be done now. */
   protected abstract admit(kind: MessageKind, message: Message): Verdict<undefined>;
@@ -123,14 +140,14 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
   /** Holds the run: by itself, or for a person. */
   hold(reason: string): void {
     this.hear({ kind: 'held', reason });
-    this.#set({ stopping: this.#scope !== undefined || !this.fenced });
+    this.#set({ stopping: this.#scope !== undefined || !this.state.seen.fenced });
     this.interrupt();
     this.tell();
   }
 
   /** As {@link hold}, where nothing holds it yet. */
   holdUnlessHeld(reason: string): void {
-    if (this.held === undefined) this.hold(reason);
+    if (this.state.seen.held === undefined) this.hold(reason);
   }
 
   /** Every writer has answered: a hold that was asked for holds. */
@@ -245,7 +262,7 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
   /** As {@link shardReported}, of a census and its reads. */
   censusReported(report: unknown): void {
     const { objects, waitingFor } = (report ?? {}) as Record<string, unknown>;
-    if (!this.counting || !Number.isInteger(objects)) return;
+    if (!CENSUS_STEPS.has(this.step().kind) || !Number.isInteger(objects)) return;
     this.waitFor(
       typeof waitingFor === 'string' ? `${clipped(waitingFor)}, after ${Number(objects)} objects` : undefined,
     );
@@ -265,7 +282,7 @@ export abstract class Run<S extends RunState = RunState, T extends AnyStep = Any
   /** Says on the timeline, and where migrations are listed, that a phase has begun. */
   protected enter({ phase, reason }: AnyStep): void {
     this.note({ actor: 'keyferry', verified: true, what: `phase ${phase}`, reason });
-    if (!this.searchAttributes) return;
+    if (!this.input.searchAttributes) return;
     upsertSearchAttributes([{ key: KEYFERRY_PHASE, value: phase }]);
   }
 

@@ -1,12 +1,8 @@
-import {
-  CancellationScope,
-  ChildWorkflowCancellationType,
-  executeChild,
-  ParentClosePolicy,
-} from '@temporalio/workflow';
+import { CancellationScope, executeChild } from '@temporalio/workflow';
 import { MAX_REFUSALS, NOTHING } from '../src/plan/counts.ts';
 import { chunkObjects, reportEvery, shardsFor } from '../src/plan/shards.ts';
 import { cluster, quick } from './activities.ts';
+import { CHILD } from './child.ts';
 import { together } from './together.ts';
 import { shardId } from './rate.ts';
 import { rewriteShard } from './rewrite-shard.ts';
@@ -33,7 +29,7 @@ export async function planShards(run: Run, each?: number): Promise<ShardState[]>
     resources.map(async (resource, i) => {
       const engine = run.shardExtras(resource).agents === undefined ? 'APIServer' : 'Etcd';
       // A resource without objects keeps one shard: some may appear.
-      const shards = each ?? Math.max(1, shardsFor(counts[i] ?? 0, all, engine));
+      const shards = each ?? Math.max(1, shardsFor(counts[i] ?? 0, all, engine, run.pace.shards));
       const ranges = await cluster.planShards({ cluster: spec, resource, shards });
       return ranges.map((range) => ({ ...range, resource: resource.name, done: false, counts: NOTHING }));
     }),
@@ -78,6 +74,7 @@ async function walkShard(run: Run, index: number, atOnce: number): Promise<boole
   const { pace } = run;
   run.walking.add(index);
   const result = await executeChild(rewriteShard, {
+    ...CHILD,
     workflowId: shardId(index),
     args: [
       {
@@ -99,8 +96,6 @@ async function walkShard(run: Run, index: number, atOnce: number): Promise<boole
         ...run.shardExtras(resource),
       },
     ],
-    cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-    parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
     staticSummary: `${resource.name}, about ${shard.objects} objects`,
   }).finally(() => run.walking.delete(index));
   keep(run, index, result);

@@ -1,14 +1,14 @@
 import { sleep } from '@temporalio/workflow';
 import ms, { type StringValue } from 'ms';
-import { passingTrouble } from '../src/plan/preflight.ts';
 import { nodeFile, nodeOf } from '../src/plan/sides.ts';
-import { addEscrow, addReads, NO_READS, readEvery } from '../src/plan/tally.ts';
+import { addEscrow, addReads, leftIn, NO_READS, readEvery } from '../src/plan/tally.ts';
 import type { Step } from '../src/plan/transition.ts';
 import { agentOf, cluster, quick } from './activities.ts';
 import { together } from './together.ts';
-import { runCensus, runReads } from './run-census.ts';
+import { censusTarget, runCensus, runReads } from './run-census.ts';
 import type { MigrationRun } from './migration-run.ts';
-import { preflight, type PreflightReport } from './preflight.ts';
+import { preflight } from './preflight.ts';
+import { preflightInTime } from './preflight-in-time.ts';
 import { canaryResources, prove } from './prove.ts';
 import { rewrite } from './rewrite.ts';
 import { judgeNatives } from './rewrite-natively.ts';
@@ -19,9 +19,6 @@ import { fenceOf } from './inputs.ts';
 import { look, watch } from './watch.ts';
 import type { CensusTally } from './types.ts';
 
-/** Longer than a process takes that is restarted: an API server's plugin, and then the API server. */
-const PREFLIGHT_PATIENCE_MS = 90_000;
-const PREFLIGHT_POLL = '5s';
 const COMPACTION_POLL = '5s';
 const STRANGER_POLL = '10s';
 
@@ -93,7 +90,7 @@ export async function carryOut(step: Step, run: MigrationRun): Promise<void> {
 }
 
 async function checkAll(run: MigrationRun): Promise<void> {
-  const report = await preflightInTime(run);
+  const report = await preflightInTime(run, () => preflight(run.input.migration));
   run.patch({
     checks: report.checks,
     resources: report.resources,
@@ -103,18 +100,6 @@ async function checkAll(run: MigrationRun): Promise<void> {
     ...(report.rotation === undefined ? {} : { rotation: report.rotation }),
   });
   run.event({ kind: 'preflight', passed: report.passed });
-}
-
-/** What is away just now gets its time to come back, before the migration is refused for it. */
-async function preflightInTime(run: MigrationRun): Promise<PreflightReport> {
-  const deadline = Date.now() + PREFLIGHT_PATIENCE_MS;
-  for (;;) {
-    const report = await preflight(run.input.migration);
-    const trouble = passingTrouble(report.checks);
-    if (trouble === undefined || Date.now() >= deadline) return report;
-    run.waitFor(`${trouble.name}: ${trouble.detail}; preflight asks again`);
-    await sleep(PREFLIGHT_POLL);
-  }
 }
 
 async function count(run: MigrationRun): Promise<void> {
@@ -142,7 +127,8 @@ async function takeCensus(run: MigrationRun): Promise<void> {
     censusRevision: tally.revision,
     toRead: tally.representatives,
   });
-  judgeNatives(run, tally);
+  const { goal } = run.state.seen;
+  judgeNatives(run, goal, (resource) => leftIn(tally, resource, censusTarget(run), goal), 'outside');
   run.event({ kind: 'census', outside: outsideOf(run, tally), unknown: tally.unknown });
 }
 

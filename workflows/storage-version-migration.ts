@@ -1,17 +1,12 @@
 import { continueAsNew, workflowInfo } from '@temporalio/workflow';
+import type { NativeEvidence } from '../src/plan/native-migration.ts';
 import type { VersionTally } from '../src/plan/version-tally.ts';
 import { versionIn } from '../src/plan/stored-resource.ts';
 import { drive } from './drive.ts';
 import { StorageVersionRun } from './storage-version-run.ts';
 import { carryOutStorage } from './storage-version-steps.ts';
-import type {
-  Check,
-  ReadsResult,
-  Refusal,
-  StorageVersionInput,
-  StorageVersionState,
-  TimelineEntry,
-} from './types.ts';
+import type { StorageVersionInput, StorageVersionState } from './storage-version-types.ts';
+import type { Check, ReadsResult, Refusal, TimelineEntry } from './types.ts';
 
 /** How a StorageVersionMigration ended, and what proves it. Names, versions and counts only. */
 export interface StorageVersionReport {
@@ -30,6 +25,8 @@ export interface StorageVersionReport {
   after?: VersionTally;
   reads?: ReadsResult;
   passes: StorageVersionState['passes'];
+  /** What the cluster's own migrator was asked for, what it claimed, and what a census found of that. */
+  native?: NativeEvidence[];
   refusals: Refusal[];
   timeline: TimelineEntry[];
 }
@@ -79,6 +76,7 @@ function reportOf(
     ...(state.census === undefined ? {} : { after: state.census }),
     ...(state.reads === undefined ? {} : { reads: state.reads }),
     passes: state.passes,
+    ...(state.native === undefined ? {} : { native: state.native }),
     refusals: state.refusals,
     timeline: state.timeline,
   };

@@ -8,7 +8,8 @@ import type {
 } from '../src/spec/storage-version-migration.ts';
 import { agentOf, cluster } from './activities.ts';
 import { troubleOf } from './failures.ts';
-import type { NodeAgent, Resource, StoragePreflightResult } from './types.ts';
+import type { NodeAgent, StoragePreflightResult } from './storage-version-types.ts';
+import type { Resource } from './types.ts';
 
 export interface StoragePreflightReport extends StoragePreflightResult {
   passed: boolean;
@@ -30,6 +31,7 @@ async function seen(spec: StorageVersionMigration['spec']): Promise<StoragePrefl
       cluster: spec.cluster,
       resources: spec.resources,
       opened: agents.length > 0,
+      engine: spec.engine,
     });
     const atRest = await Promise.all(
       agents.flatMap((agent) => found.stored.map(({ resource }) => sample(spec.cluster, agent, resource))),

@@ -1,49 +1,24 @@
-import { rateOf, type Progress } from '../src/plan/progress.ts';
+import type { Progress } from '../src/plan/progress.ts';
 import { storageNextSteps } from '../src/plan/storage-messages.ts';
 import { oldVersions, versionIn } from '../src/plan/stored-resource.ts';
-import { decideStorage, type StorageStep } from '../src/plan/storage-versions.ts';
-import { rewritingOf } from './progress-of.ts';
-import type { StorageVersionInput, StorageVersionState } from './types.ts';
+import { decideStorage } from '../src/plan/storage-versions.ts';
+import { runProgress } from './run-progress.ts';
+import type { StorageVersionInput, StorageVersionState } from './storage-version-types.ts';
 
 /** What a StorageVersionMigration tells of itself. */
-export function storageProgressOf({ migration }: StorageVersionInput, state: StorageVersionState): Progress {
+export function storageProgressOf(input: StorageVersionInput, state: StorageVersionState): Progress {
   const { seen } = state;
-  const step = decideStorage(seen);
-  const { slowed, ...rewriting } = rewritingOf(
-    state,
-    seen.rewrite.finished ? state.passes.at(-1)?.counts : undefined,
-  );
-  const rate = rateOf(state.rate);
-  const { done, of } = rewriting.rewrite;
+  const told = runProgress(input, state, decideStorage(seen));
   return {
-    migration: migration.metadata.name,
-    cluster: migration.spec.cluster.name,
-    phase: step.phase,
+    ...told,
     goal: 'target',
     ...versionsOf(state),
-    state: stateWord(state, step),
-    waitingFor: state.stopping
-      ? ['every writer to answer', ...rewriting.shards.stalled].join(': ')
-      : (state.waiting?.for ?? step.reason),
-    ...(state.waiting === undefined ? {} : { waitingSince: state.waiting.since }),
-    objects: objectsOf(state, done),
-    pass: seen.rewrite.pass,
-    ...rewriting,
-    rate,
-    ...(rate > 0 && step.kind !== 'hold' ? { etaSeconds: (of - done) / rate } : {}),
+    // What is only tried stays where it is.
+    objects: objectsOf(state, seen.native?.trial === 'begun' ? 0 : told.rewrite.done),
     apiServers: [],
-    throttle: {
-      objectsPerSecond: state.objectsPerSecond ?? migration.spec.pace.objectsPerSecond,
-      slowed,
-    },
-    refusals: state.refusals,
     waivers: [],
     census: [],
     versions: (state.census ?? state.before)?.rows ?? [],
-    checks: state.checks,
-    ...(state.reads === undefined ? {} : { reads: state.reads }),
-    startedAt: state.startedAt,
-    ...(state.finishedAt === undefined ? {} : { finishedAt: state.finishedAt }),
     nextSteps: storageNextSteps(seen),
   };
 }
@@ -70,11 +45,4 @@ function objectsOf({ census, before, seen }: StorageVersionState, done: number):
   const current = base.objects - base.outdated - base.untold;
   const inTarget = exact === undefined ? Math.max(current, Math.min(done, base.objects)) : current;
   return { total: base.objects, inSource: base.objects - inTarget, inTarget };
-}
-
-function stateWord(state: StorageVersionState, step: StorageStep): Progress['state'] {
-  if (state.stopping) return 'pausing';
-  if (step.kind === 'hold') return 'paused';
-  if (step.kind === 'finish') return 'finished';
-  return step.kind === 'wait' ? 'waiting' : 'running';
 }

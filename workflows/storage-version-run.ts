@@ -2,62 +2,19 @@ import type { Message, MessageKind, Verdict } from '../src/plan/messages.ts';
 import type { Progress } from '../src/plan/progress.ts';
 import { admitStorage } from '../src/plan/storage-messages.ts';
 import { comparable } from '../src/plan/stored-resource.ts';
-import {
-  advanceStorage,
-  decideStorage,
-  initialStorage,
-  type StorageEvent,
-  type StorageStep,
-} from '../src/plan/storage-versions.ts';
+import { advanceStorage, initialStorage, type StorageEvent } from '../src/plan/storage-state.ts';
+import { decideStorage, type StorageStep } from '../src/plan/storage-versions.ts';
 import { readEvery } from '../src/plan/tally.ts';
 import { fenceOf } from './inputs.ts';
 import { Run } from './run.ts';
 import { storageProgressOf } from './storage-version-progress.ts';
-import type {
-  GuardedInput,
-  Resource,
-  ShardInput,
-  StorageVersionInput,
-  StorageVersionState,
-} from './types.ts';
-
-const CENSUS_STEPS: ReadonlySet<StorageStep['kind']> = new Set(['count', 'census', 'delta', 'read']);
+import type { StorageVersionInput, StorageVersionState } from './storage-version-types.ts';
+import type { GuardedInput, Resource, ShardInput } from './types.ts';
 
 /** What a StorageVersionMigration knows, and how it changes. */
-export class StorageVersionRun extends Run<StorageVersionState, StorageStep> {
-  readonly input: StorageVersionInput;
-
+export class StorageVersionRun extends Run<StorageVersionState, StorageStep, StorageVersionInput> {
   constructor(input: StorageVersionInput, id: string, now: number) {
-    super({ ...freshState(id, now), ...input.state });
-    this.input = input;
-  }
-
-  get spec() {
-    return this.input.migration.spec;
-  }
-
-  override get cluster() {
-    return this.spec.cluster;
-  }
-
-  override get pace() {
-    return this.spec.pace;
-  }
-
-  override get searchAttributes() {
-    return this.input.searchAttributes;
-  }
-
-  protected override get held() {
-    return this.state.seen.held;
-  }
-
-  protected override get fenced() {
-    return this.state.seen.fenced;
-  }
-
-  protected override get counting() {
-    return CENSUS_STEPS.has(this.step().kind);
+    super(input, { ...freshState(input, id, now), ...input.state });
   }
 
   override step(): StorageStep {
@@ -81,11 +38,18 @@ export class StorageVersionRun extends Run<StorageVersionState, StorageStep> {
     return { ...fenceOf(this), known: this.state.known, expected: {} };
   }
 
-  override shardExtras({ name }: Resource): Partial<ShardInput> {
+  /** Which objects of a resource are tried; absent where none are. */
+  trialOf(name: string): ShardInput['trial'] {
     const stored = this.state.stored.find(({ resource }) => resource.name === name);
     const apiVersions = stored === undefined ? [] : comparable(stored);
     const every = readEvery(this.spec.verify, this.state.before?.objects ?? 0);
-    return apiVersions.length === 0 || every === 0 ? {} : { trial: { apiVersions, every } };
+    return apiVersions.length === 0 || every === 0 ? undefined : { apiVersions, every };
+  }
+
+  override shardExtras({ name }: Resource): Partial<ShardInput> {
+    const trial = this.trialOf(name);
+    if (trial === undefined) return {};
+    return { trial: this.state.seen.native?.trial === 'begun' ? { ...trial, only: true } : trial };
   }
 
   override openAutomaticGates(): void {
@@ -126,10 +90,14 @@ export class StorageVersionRun extends Run<StorageVersionState, StorageStep> {
   }
 }
 
-function freshState(id: string, now: number): StorageVersionState {
+function freshState(
+  { migration: { spec } }: StorageVersionInput,
+  id: string,
+  now: number,
+): StorageVersionState {
   return {
     id,
-    seen: initialStorage(),
+    seen: initialStorage(spec.engine === 'StorageVersionMigration'),
     checks: [],
     resources: [],
     stored: [],

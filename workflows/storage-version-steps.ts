@@ -1,38 +1,22 @@
-import {
-  CancellationScope,
-  ChildWorkflowCancellationType,
-  executeChild,
-  ParentClosePolicy,
-  sleep,
-  workflowInfo,
-} from '@temporalio/workflow';
-import { sum } from '../src/plan/counts.ts';
-import { passingTrouble } from '../src/plan/preflight.ts';
+import { CancellationScope, executeChild, sleep, workflowInfo } from '@temporalio/workflow';
 import type { StorageStep } from '../src/plan/storage-versions.ts';
 import { inEachVersion, oldVersions } from '../src/plan/stored-resource.ts';
 import { NO_READS, readEvery } from '../src/plan/tally.ts';
-import type { VersionTally } from '../src/plan/version-tally.ts';
+import { outside, type VersionTally } from '../src/plan/version-tally.ts';
 import { cluster } from './activities.ts';
+import { CHILD } from './child.ts';
 import { dropFence, raiseFence } from './fence.ts';
 import { fenceOf } from './inputs.ts';
+import { preflightInTime } from './preflight-in-time.ts';
 import { reads } from './reads.ts';
-import { planShards, walkShards } from './shards.ts';
-import {
-  agentsOpening,
-  storageVersionPreflight,
-  type StoragePreflightReport,
-} from './storage-version-preflight.ts';
+import { judgeNatives } from './rewrite-natively.ts';
+import { keepStored, keepStoredOrHold } from './storage-version-natively.ts';
+import { agentsOpening, storageVersionPreflight } from './storage-version-preflight.ts';
+import { rewrite, tryConversions } from './storage-version-rewrite.ts';
 import type { StorageVersionRun } from './storage-version-run.ts';
 import { versions } from './versions.ts';
 
-/** Longer than a process takes that is restarted. */
-const PREFLIGHT_PATIENCE_MS = 90_000;
 const POLL = '5s';
-
-const child = {
-  cancellationType: ChildWorkflowCancellationType.WAIT_CANCELLATION_COMPLETED,
-  parentClosePolicy: ParentClosePolicy.REQUEST_CANCEL,
-} as const;
 
 /** Carries out one step, and tells the run what came of it. Throws what its activities throw. */
 export async function carryOutStorage(step: StorageStep, run: StorageVersionRun): Promise<void> {
@@ -50,8 +34,11 @@ export async function carryOutStorage(step: StorageStep, run: StorageVersionRun)
       await raiseFence(run);
       run.event({ kind: 'fenced' });
       return;
+    case 'try':
+      await tryConversions(run);
+      return;
     case 'rewrite':
-      await rewrite(run, step.pass);
+      await rewrite(run, step.pass, step.natively);
       return;
     case 'agree':
       await agree(run);
@@ -62,6 +49,7 @@ export async function carryOutStorage(step: StorageStep, run: StorageVersionRun)
     case 'census': {
       const tally = await census(run);
       run.patch({ census: tally });
+      judgeNatives(run, 'target', (name) => outsideOf(run, tally, name), 'in old versions');
       run.event({ kind: 'census', outdated: tally.outdated, untold: tally.untold });
       return;
     }
@@ -79,7 +67,7 @@ export async function carryOutStorage(step: StorageStep, run: StorageVersionRun)
       await trim(run);
       return;
     case 'release':
-      await dropFence(run);
+      await release(run);
       run.event({ kind: 'freed' });
       return;
     case 'stop':
@@ -90,7 +78,9 @@ export async function carryOutStorage(step: StorageStep, run: StorageVersionRun)
 }
 
 async function checkAll(run: StorageVersionRun): Promise<void> {
-  const { checks, stored, known, passed } = await preflightInTime(run);
+  const { checks, stored, known, passed } = await preflightInTime(run, () =>
+    storageVersionPreflight(run.input.migration),
+  );
   const before = stored.flatMap(({ definition }): [string, string[]][] =>
     definition === undefined ? [] : [[definition.name, definition.storedVersions]],
   );
@@ -104,46 +94,9 @@ async function checkAll(run: StorageVersionRun): Promise<void> {
   run.event({ kind: 'preflight', passed, trimmable: stored.some((one) => oldVersions(one).length > 0) });
 }
 
-/** What is away just now gets its time to come back, before the run is refused for it. */
-async function preflightInTime(run: StorageVersionRun): Promise<StoragePreflightReport> {
-  const deadline = Date.now() + PREFLIGHT_PATIENCE_MS;
-  for (;;) {
-    const report = await storageVersionPreflight(run.input.migration);
-    const trouble = passingTrouble(report.checks);
-    if (trouble === undefined || Date.now() >= deadline) return report;
-    run.waitFor(`${trouble.name}: ${trouble.detail}; preflight asks again`);
-    await sleep(POLL);
-  }
-}
-
-async function rewrite(run: StorageVersionRun, pass: number): Promise<void> {
-  const { seen, shards } = run.state;
-  if (!seen.rewrite.begun || seen.rewrite.pass !== pass || shards.length === 0) {
-    await raiseFence(run);
-    run.patch({ refusals: [] });
-    run.event({ kind: 'rewriting', pass });
-    run.patch({ shards: await planShards(run) });
-  }
-  const stranger = await walkShards(run);
-  if (CancellationScope.current().consideredCancelled) return;
-  if (stranger) {
-    run.waitFor('an API server that is not listed to be gone');
-    await sleep(POLL);
-  }
-  if (run.state.shards.some((shard) => !shard.done)) return;
-  const counts = sum(...run.state.shards.map((shard) => shard.counts));
-  run.patch({ shards: [], rate: [], passes: [...run.state.passes, { pass, counts }].slice(-20) });
-  run.note({
-    actor: 'keyferry',
-    verified: true,
-    what: `pass ${pass} done`,
-    reason: `${counts.examined} objects: ${counts.rewritten} rewritten, ${counts.current} current, ${counts.gone} gone, ${counts.refused} refused`,
-  });
-  run.event({ kind: 'rewritten', refused: counts.refused });
-}
-
 /** Looks at definitions and API servers: what is verified from now on is of what they say now. */
 async function agree(run: StorageVersionRun): Promise<void> {
+  if (run.state.native !== undefined && (await keepStoredOrHold(run)) === 'held') return;
   const look = await lookAgain(run);
   if (look === 'held') return;
   if (look.dissenters.length > 0) {
@@ -165,6 +118,12 @@ async function lookAgain(run: StorageVersionRun) {
   return 'held' as const;
 }
 
+/** How many objects of a resource don't lie in its storage version. */
+function outsideOf({ state }: StorageVersionRun, tally: VersionTally, name: string): number {
+  const stored = state.stored.find(({ resource }) => resource.name === name);
+  return stored === undefined ? 0 : outside(tally, name, stored.resource.apiVersion);
+}
+
 async function settle(run: StorageVersionRun): Promise<void> {
   const left = run.state.agreedAt + run.lateWriteMs - Date.now();
   if (left > 0) {
@@ -177,7 +136,7 @@ async function settle(run: StorageVersionRun): Promise<void> {
 async function census(run: StorageVersionRun, sinceRevision?: number): Promise<VersionTally> {
   const openedBy = agentsOpening(run.spec.cluster);
   return await executeChild(versions, {
-    ...child,
+    ...CHILD,
     workflowId: `${workflowInfo().workflowId}/versions`,
     args: [
       {
@@ -197,7 +156,7 @@ async function proveReads(run: StorageVersionRun): Promise<void> {
     every === 0
       ? NO_READS
       : await executeChild(reads, {
-          ...child,
+          ...CHILD,
           workflowId: `${workflowInfo().workflowId}/reads`,
           args: [{ cluster: run.cluster, resources: run.state.stored.flatMap(inEachVersion), every }],
           staticSummary: 'objects by every served version, through every API server',
@@ -243,4 +202,14 @@ async function trim(run: StorageVersionRun): Promise<void> {
     }
   }
   run.event({ kind: 'trimmed' });
+}
+
+/** Gives the cluster back. */
+async function release(run: StorageVersionRun): Promise<void> {
+  if (run.spec.engine === 'StorageVersionMigration') {
+    // It may end without a proof.
+    if (run.state.native !== undefined) await keepStored(run);
+    await cluster.removeNatives(fenceOf(run));
+  }
+  await dropFence(run);
 }

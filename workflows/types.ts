@@ -1,4 +1,7 @@
-/** The wire: what goes into and comes out of workflows and activities. Plain JSON; no key material, ever. */
+/**
+ * The wire: what goes into and comes out of workflows and activities. Plain JSON; no key material, ever.
+ * What only the cluster's own migrator or storage versions need is in native-types.ts and storage-version-types.ts.
+ */
 import type { CensusTally, ObjectName, ReadFailure, ReadsTally } from '../src/plan/tally.ts';
 import type { Convergence } from '../src/cluster/convergence.ts';
 import type { Fence } from '../src/cluster/fence.ts';
@@ -6,14 +9,7 @@ import type { Resource } from '../src/cluster/resources.ts';
 import type { Arrangement, ProviderRef, ProviderReference } from '../src/encryption-config/types.ts';
 import type { ConfiguredName, EnvelopeTarget } from '../src/envelope/types.ts';
 import type { FormatSample } from '../src/plan/format-sample.ts';
-import type {
-  NativeApi,
-  NativeLook,
-  NativeMemory,
-  NativeObject,
-  NativeEvidence,
-  NativeOutcome,
-} from '../src/plan/native-migration.ts';
+import type { NativeEvidence } from '../src/plan/native-migration.ts';
 import type { Check, NodeFindings } from '../src/plan/preflight.ts';
 import type { SealBytes } from '../src/plan/seal-bytes.ts';
 import type { Observed, Phase, Gate } from '../src/plan/transition.ts';
@@ -26,10 +22,6 @@ import type { Trial } from '../src/rewrite/round-trip.ts';
 import type { ScheduleWindow } from '../src/plan/schedule.ts';
 import type { WaivedValue, Waiver } from '../src/plan/waivers.ts';
 import type { ClusterSpec, Migration } from '../src/spec/migration.ts';
-import type { StorageVersionMigration } from '../src/spec/storage-version-migration.ts';
-import type { StorageObserved } from '../src/plan/storage-versions.ts';
-import type { Redefinition, StoredResource } from '../src/plan/stored-resource.ts';
-import type { VersionTally } from '../src/plan/version-tally.ts';
 
 export type {
   CensusTally,
@@ -47,7 +39,6 @@ export type {
   Gate,
   KeyRange,
   MessageKind,
-  NativeLook,
   NodeFindings,
   ObjectName,
   Phase,
@@ -186,36 +177,6 @@ export interface EtcdChunkInput extends RewriteChunkInput {
   sealing?: SealingKey;
 }
 
-export interface AskForNativeInput extends FenceInput {
-  resource: Resource;
-  /** What the StorageVersionMigration is called: a retry finds its own by it. */
-  name: string;
-}
-
-export interface NativeAsked {
-  api: NativeApi;
-  object: NativeObject;
-}
-
-export interface WatchNativeInput {
-  cluster: ClusterSpec;
-  api: NativeApi;
-  resource: Resource;
-  name: string;
-  /** As which it was last seen; absent: as gone. */
-  revision?: string;
-  /** Milliseconds to watch for, at most. */
-  forMs: number;
-  /** Where nothing else may have changed meanwhile. */
-  guarded?: Omit<GuardedInput, 'cluster'>;
-}
-
-export interface WithdrawNativeInput {
-  cluster: ClusterSpec;
-  api: NativeApi;
-  object: NativeObject;
-}
-
 /** Which objects are counted, and by what. */
 export interface FormatSampleInput {
   cluster: ClusterSpec;
@@ -271,64 +232,6 @@ export interface CompactionInput {
 export interface RemoveCanariesInput extends FenceInput {
   namespace: string;
   resources: Resource[];
-}
-
-export interface StoragePreflightInput {
-  cluster: ClusterSpec;
-  resources: string[];
-  /** Agents look into the values, which are encrypted. */
-  opened: boolean;
-}
-
-export interface StoragePreflightResult {
-  checks: Check[];
-  /** Those whose storage version could be told. */
-  stored: StoredResource[];
-  /** Identities of the API servers. */
-  known: string[];
-}
-
-export interface StorageLookInput extends LookInput {
-  stored: StoredResource[];
-}
-
-/** What definitions say now, in the order asked for. */
-export interface StorageLook {
-  stored: StoredResource[];
-  changes: Redefinition[];
-  /** What keeps API servers from storing all as wanted, in words. */
-  dissenters: string[];
-  /** Identities of the API servers. */
-  known: string[];
-}
-
-export interface VersionsChunkInput {
-  cluster: ClusterSpec;
-  /** In its storage version. */
-  resource: Resource;
-  cursor?: string;
-  /** Only objects that were written at this revision of etcd or later. */
-  sinceRevision?: number;
-}
-
-/** Of the agent of a node: by the configuration that its API server has. */
-export interface OpenedVersionsChunkInput extends VersionsChunkInput {
-  file: string;
-}
-
-export interface SampleVersionsInput {
-  cluster: ClusterSpec;
-  resource: Resource;
-  file: string;
-}
-
-export interface VersionsChunkResult {
-  tally: VersionTally;
-  cursor?: string;
-}
-
-export interface TrimInput extends FenceInput {
-  stored: StoredResource;
 }
 
 // --- activities of a node's agent ----------------------------------------------------------------------------------
@@ -437,49 +340,6 @@ export interface ShardReport {
   slowed?: string;
 }
 
-/** What the cluster's own storage version migrator is asked for, and how it is followed. */
-export interface NativeInput extends AskForNativeInput {
-  /** Where an API server that changes ends it; absent: none is looked at. */
-  guarded?: Omit<GuardedInput, 'cluster' | 'fence'>;
-  /** What progress is counted by; absent: none is. */
-  progress?: Omit<FormatSampleInput, 'cluster' | 'resource'> & { goal: 'source' | 'target' };
-  /** Its number in its parent's list, for its reports. */
-  index: number;
-  /** Objects between two reports to the parent. */
-  reportEvery: number;
-  counts: ChunkCounts;
-  /** Handed over when a run goes on in another. */
-  from?: NativeState;
-}
-
-/** What one run of a followed StorageVersionMigration hands to the next. */
-export interface NativeState {
-  asked: NativeAsked;
-  memory: NativeMemory;
-  /** No more of it is wanted: it is followed to its end all the same. */
-  stopping: boolean;
-  changed: boolean;
-  /** Objects that were where they shall be when it began. */
-  arrivedBefore: number;
-}
-
-export interface NativeResult {
-  /** etcd's revision once it had ended; 0 where no progress was counted. */
-  revision: number;
-  outcome: NativeOutcome;
-  /** As it was last seen. */
-  object: NativeObject;
-  apiVersion: string;
-  /** Why it ended so, in words that hold nothing of an object. */
-  why?: string;
-  /** Whether its controller may be writing on, and nothing can tell. */
-  writerLeft: boolean;
-  counts: ChunkCounts;
-  /** Whether it was asked to end, or an API server isn't the proven one any more: then another is to be asked for. */
-  stopped: boolean;
-  changed: boolean;
-}
-
 /** How far a walk over all objects got; what one run of it hands to the next. */
 export interface WalkState<T> {
   /** The resource that is walked, by its place in the list. */
@@ -553,12 +413,19 @@ export interface TimelineEntry {
 export interface RunState {
   /** Names kept files, and holds the cluster's Lease; the same through all runs. */
   id: string;
+  /** What decisions depend on; of it only what all have. */
+  seen: { fenced: boolean; held: string | undefined };
   checks: Check[];
   resources: Resource[];
   /** The fence's epoch: whoever comes with an older one is refused. */
   epoch: number;
   shards: ShardState[];
+  /** Of the engine `StorageVersionMigration`: what names those of the pass under way; absent where shards are walked. */
+  nativeAttempt?: number | undefined;
+  /** What the cluster's own migrator was asked for, and how that ended. */
+  native?: NativeEvidence[];
   refusals: Refusal[];
+  reads?: ReadsResult;
   /** etcd's revision at the end of the last rewriting. */
   rewrittenAt: number;
   /** Objects per second that a person asked for instead of the spec's; 0: no limit. */
@@ -578,10 +445,6 @@ export interface RunState {
 /** All that a migration knows; what one run hands to the next. Bounded in size. */
 export interface MigrationState extends RunState {
   seen: Observed;
-  /** Of the engine `StorageVersionMigration`: what names those of the pass under way; absent where shards are walked. */
-  nativeAttempt?: number | undefined;
-  /** What the cluster's own migrator was asked for, and how that ended. */
-  native?: NativeEvidence[];
   canaryResources: string[];
   names: ConfiguredName[];
   /** The hash of each API server's file in each arrangement, worked out on its node before anything is changed. */
@@ -605,7 +468,6 @@ export interface MigrationState extends RunState {
   rotation?: Rotation;
   /** Since when every API server has been seen to seal with a rotation's key id. */
   steadySince?: Steady | undefined;
-  reads?: ReadsResult;
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
   /** Objects that persons gave up; those with a proof are left out of rewriting, census and reads. */
   waivers: Waiver[];
@@ -613,48 +475,4 @@ export interface MigrationState extends RunState {
   writerSince?: number;
   /** Until when it soaks; 0 before that has begun. */
   soakUntil: number;
-}
-
-/** A node's agent, and the file that its API server has its keys from. */
-export interface NodeAgent {
-  node: string;
-  file: string;
-}
-
-export interface VersionsInput {
-  cluster: ClusterSpec;
-  /** Each in its storage version. */
-  resources: Resource[];
-  sinceRevision?: number;
-  /** Whose agents look into values, where they are encrypted. */
-  openedBy?: NodeAgent[];
-  /** Handed over when a run goes on in another. */
-  from?: WalkState<VersionTally>;
-}
-
-export interface StorageVersionInput {
-  migration: StorageVersionMigration;
-  /** Whether the server has keyferry's search attributes; the client finds out. */
-  searchAttributes: boolean;
-  /** Handed over when a run goes on in another. */
-  state?: StorageVersionState;
-}
-
-/** All that a StorageVersionMigration knows. */
-export interface StorageVersionState extends RunState {
-  seen: StorageObserved;
-  /** What definitions said when API servers were last seen to agree on them. */
-  stored: StoredResource[];
-  /** The stored versions of each definition, before anything was changed. */
-  storedBefore: Record<string, string[]>;
-  before?: VersionTally;
-  census?: VersionTally;
-  reads?: ReadsResult;
-  passes: { pass: number; counts: ChunkCounts }[];
-  /** Identities of the API servers, from when they last answered: one that is away is no stranger. */
-  known: string[];
-  /** When API servers were seen to agree. */
-  agreedAt: number;
-  /** The definitions that were trimmed. */
-  trimmed: string[];
 }

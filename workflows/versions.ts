@@ -1,7 +1,7 @@
 import { continueAsNew } from '@temporalio/workflow';
 import { addVersions, NO_VERSIONS, type VersionTally } from '../src/plan/version-tally.ts';
 import { agentOf, cluster } from './activities.ts';
-import type { VersionsInput } from './types.ts';
+import type { VersionsInput } from './storage-version-types.ts';
 import { startOf, walk } from './walk.ts';
 
 /** Counts objects of the resources by the version in which they lie in etcd. Changes nothing. */

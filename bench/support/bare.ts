@@ -19,6 +19,8 @@ export async function patchAll(lab: Lab, count: number, concurrency: number): Pr
     origin: apiServerUrl(server),
     agent: new Agent({
       connections: concurrency,
+      // What costs both sides least.
+      allowH2: false,
       connect: { ca: readFileSync(lab.paths.node(server.node).certificate) },
     }),
   }));

@@ -38,7 +38,7 @@ ${[...grid, ...rows].join('\n')}
 `;
 }
 
-/** The median go of each contender. */
+/** The median go of each contender; of two the better one. */
 export function medianOf(results: readonly Measured[], secrets: number): Measured[] {
   const by = Map.groupBy(
     results.filter((one) => one.secrets === secrets),

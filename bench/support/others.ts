@@ -70,24 +70,25 @@ export async function byNativeMigrator(bench: Bench, whole: boolean): Promise<Go
       spec: { resource: { group: '', resource: 'secrets' } },
     });
     const created = performance.now();
-    const look = async (fits: (count: number) => boolean | Promise<boolean>) => {
-      for (;;) {
-        const count = await bench.underTarget();
-        const at = performance.now();
-        if (await fits(count)) return { at, count };
-        if (at - created > WITHIN_MS) throw new Error(`the migrator stands at ${count}`);
+    const until = async (fits: () => Promise<boolean>) => {
+      while (!(await fits())) {
+        if (performance.now() - created > WITHIN_MS) throw new Error('the migrator takes too long');
         await sleep(LOOK_MS);
       }
+      return performance.now();
     };
     if (whole) {
-      const { count } = await look(async () => await hasSucceeded(api, name));
-      return { rewritten: count, seconds: (performance.now() - created) / 1000 };
+      const ended = await until(async () => await hasSucceeded(api, name));
+      return { rewritten: await bench.underTarget(), seconds: (ended - created) / 1000 };
     }
-    const first = await look((count) => count > 0);
-    const last = await look(() => performance.now() - first.at >= PART_MS);
+    let count = 0;
+    const counted = async () => (count = await bench.underTarget());
+    const begun = await until(async () => (await counted()) > 0);
+    const before = count;
+    await sleep(PART_MS);
     return {
-      rewritten: last.count - first.count,
-      seconds: (last.at - first.at) / 1000,
+      rewritten: (await counted()) - before,
+      seconds: (performance.now() - begun) / 1000,
       note: 'a part: from the first one on',
     };
   } finally {

@@ -51,6 +51,15 @@ describe('what an object grows by in the format of the target', () => {
         source: 300,
       }),
     ).toBe(0));
+  it('is nothing of what a later generation of the same key id sealed', () =>
+    expect(
+      growth(
+        [row(5, 'kms v2', 'vault', 'v2;generation=2'), row(5, 'kms v2', 'vault', 'v2')],
+        { ...VAULT, keyId: 'v2' },
+        VAULT,
+        { target: 500, source: 300 },
+      ),
+    ).toBe(0));
   it('is the whole envelope, where what it has now is not known', () =>
     expect(growth([row(5, 'kms v2', 'another'), row(5, 'unknown')], VAULT)).toBe(KMS + 300));
   it('is taken for what a usual plugin adds, where no agent tells', () =>

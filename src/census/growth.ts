@@ -2,7 +2,7 @@ import type { ProviderRef } from '../encryption-config/types.ts';
 import { envelopeBytes } from '../envelope/overhead.ts';
 import type { EnvelopeTarget } from '../envelope/types.ts';
 import type { SealBytes } from '../plan/seal-bytes.ts';
-import type { CensusRow } from '../plan/tally.ts';
+import { isUnder, type CensusRow } from '../plan/tally.ts';
 
 /** What a plugin adds to each value where nobody tells: keyferry's with Vault has 228, with another key service or an escrow more. */
 const USUAL_SEAL_BYTES = 400;
@@ -21,26 +21,11 @@ export function growthOf(
   let objects = 0;
   let growth = 0;
   for (const row of rows) {
-    if (isIn(target, row)) continue;
+    if (isUnder(row, target)) continue;
     objects += row.count;
     growth += row.count * (inTarget - presentEnvelope(row, source, sourceSeal));
   }
   return objects === 0 ? 0 : growth / objects;
-}
-
-function isIn(target: EnvelopeTarget, { provider, key, keyId }: CensusRow): boolean {
-  switch (target.type) {
-    case 'identity':
-      return provider === 'identity';
-    case 'kms':
-      return (
-        provider === 'kms v2' && key === target.name && (target.keyId === undefined || keyId === target.keyId)
-      );
-    case 'aescbc':
-    case 'aesgcm':
-    case 'secretbox':
-      return provider === target.type && key === target.keyName;
-  }
 }
 
 /** Bytes that a value has around its object now; none where that isn't known, for room that isn't needed does no harm. */

@@ -1,14 +1,15 @@
-import { after, type EtcdClient, type EtcdEntry } from '../cluster/etcd.ts';
+import { after, type EtcdClient, type EtcdEntry, type EtcdPage, type RangeQuery } from '../cluster/etcd.ts';
+import { keysAtOnce, keysAtOnceOf } from '../cluster/listing.ts';
 
 /** Bytes a page aims at: values go from 100 B to more than 1 MiB, and memory stays flat. */
 const PAGE_BYTES = 4 * 1024 * 1024;
 const FIRST_PAGE = 64;
 /** Times the 1.5 MiB of the largest value, a page stays below what one answer of etcd may hold. */
 const MAX_PAGE = 150;
-/** Keys that are listed at once: etcd loads their values to list them, so they are fewer where those are large. */
-const KEYS = { least: 1_000, first: 5_000, most: 20_000, bytes: 32 * 1024 * 1024 };
-/** Keys that are looked through at once for those that changed. */
-const WINDOW = 2_000;
+/** Keys of which etcd loads all values, to tell those that changed: each page of them costs it as much again. */
+const SPAN = 2_000;
+
+type KeyRange = Pick<RangeQuery, 'start' | 'end'>;
 
 export interface Page {
   entries: EtcdEntry[];
@@ -40,38 +41,57 @@ export function pagesOf(
  */
 async function* pagesByWindows(etcd: EtcdClient, start: string, end: string): AsyncGenerator<Page> {
   let size = FIRST_PAGE;
-  let limit = KEYS.first;
+  let limit = keysAtOnce(Infinity);
   for (let at: string | undefined = start; at !== undefined;) {
     const window = await etcd.range({ start: at, end, limit, keysOnly: true });
     const keys = window.entries.map(({ key }) => key);
     const last = keys.at(-1);
     const next: string | undefined = window.more && last !== undefined ? after(last) : undefined;
     let [objects, bytes] = [0, 0];
-    // What appeared between the listed keys since lies in their ranges.
-    for (let from: string = at, i = 0; ;) {
-      i += size;
-      const to: string | undefined = keys[i] ?? next;
-      for await (const page of wholePages(etcd, from, to ?? end, { first: size })) {
-        yield { ...page, next: page.next ?? to };
-        if (page.entries.length > 0) size = pageAfter(page.entries);
-        objects += page.entries.length;
-        bytes += bytesOf(page.entries);
-      }
-      if (to === undefined || to === next) break;
-      from = to;
+    for await (const page of pagesBetween(etcd, at, keys, next ?? end, size)) {
+      yield { ...page, next: page.next === end ? undefined : page.next };
+      if (page.entries.length > 0) size = pageAfter(page.entries);
+      objects += page.entries.length;
+      bytes += bytesOf(page.entries);
     }
-    const wanted = Math.round((KEYS.bytes * objects) / Math.max(1, bytes));
-    limit = Math.min(KEYS.most, Math.max(KEYS.least, wanted));
+    limit = keysAtOnce(bytes / Math.max(1, objects));
     at = next;
+  }
+}
+
+/** The values from one key to another; what appeared between the keys that were listed lies in their ranges. */
+async function* pagesBetween(
+  etcd: EtcdClient,
+  start: string,
+  keys: readonly string[],
+  end: string,
+  first: number,
+): AsyncGenerator<Page> {
+  let from: string | undefined = start;
+  let passed = 0;
+  const askFor = (size: number) => {
+    if (from === undefined) return undefined;
+    passed += size;
+    const to = keys[passed];
+    const range = { start: from, end: to ?? end };
+    from = to;
+    return { range, page: settled(etcd.range({ ...range, limit: size })) };
+  };
+  for (let asked = askFor(first); asked !== undefined;) {
+    const { range } = asked;
+    const page = valueOf(await asked.page);
+    asked = askFor(page.entries.length === 0 ? first : pageAfter(page.entries));
+    for await (const one of wholePages(etcd, range, { first: page })) {
+      yield { ...one, next: one.next ?? range.end };
+    }
   }
 }
 
 /** The values of a short range, or those of them that were written at a revision or later. */
 async function* wholePages(
   etcd: EtcdClient,
-  start: string,
-  end: string,
-  { first = FIRST_PAGE, minModRevision }: { first?: number; minModRevision?: number },
+  { start, end }: KeyRange,
+  { first, minModRevision }: { first?: EtcdPage; minModRevision?: number },
 ): AsyncGenerator<Page> {
   const ask = async (from: string, limit: number) =>
     await etcd.range({
@@ -80,7 +100,7 @@ async function* wholePages(
       limit,
       ...(minModRevision === undefined ? {} : { minModRevision }),
     });
-  for (let page = await ask(start, first); ;) {
+  for (let page = first ?? (await ask(start, FIRST_PAGE)); ;) {
     const { entries, more, revision } = page;
     const last = entries.at(-1);
     const next = more && last !== undefined ? after(last.key) : undefined;
@@ -114,7 +134,7 @@ function valueOf<T>(result: PromiseSettledResult<T>): T {
 }
 
 /**
- * Finds what changed by looking through windows of keys, and reads the values in between: asked for changes at once, etcd
+ * Finds what changed by looking through many keys at a time, and reads the values in between: asked for changes at once, etcd
  * would load every object of the resource for each page.
  */
 async function* changedPages(
@@ -123,25 +143,30 @@ async function* changedPages(
   end: string,
   sinceRevision: number,
 ): AsyncGenerator<Page> {
+  const { count } = await etcd.count(start, end);
+  const limit = await keysAtOnceOf(etcd, count);
   for (let at: string | undefined = start; at !== undefined;) {
-    const { entries, more, revision } = await etcd.range({
-      start: at,
-      end,
-      limit: WINDOW,
-      keysOnly: true,
-    });
+    const { entries, more, revision } = await etcd.range({ start: at, end, limit, keysOnly: true });
     const last = entries.at(-1);
     at = more && last !== undefined ? after(last.key) : undefined;
-    const changed = entries.filter((entry) => entry.modRevision >= sinceRevision);
-    const [first] = changed;
-    if (first === undefined) {
-      yield { entries: [], revision, next: at };
-      continue;
+    for (const range of changedRanges(entries, sinceRevision)) {
+      for await (const page of wholePages(etcd, range, { minModRevision: sinceRevision })) {
+        // The window's revision: what changed around these values since it was read is not among them.
+        yield { entries: page.entries, revision, next: page.next ?? range.end };
+      }
     }
-    const changedEnd = after(changed.at(-1)?.key ?? first.key);
-    for await (const page of wholePages(etcd, first.key, changedEnd, { minModRevision: sinceRevision })) {
-      // The window's revision: what changed around these values since it was read is not among them.
-      yield { entries: page.entries, revision, next: page.next ?? at };
-    }
+    yield { entries: [], revision, next: at };
   }
+}
+
+/** Of each so many keys the range that holds what was written since, where anything was. */
+function changedRanges(entries: readonly EtcdEntry[], sinceRevision: number): KeyRange[] {
+  const ranges: KeyRange[] = [];
+  for (let i = 0; i < entries.length; i += SPAN) {
+    const changed = entries.slice(i, i + SPAN).filter((entry) => entry.modRevision >= sinceRevision);
+    const [first] = changed;
+    if (first === undefined) continue;
+    ranges.push({ start: first.key, end: after(changed.at(-1)?.key ?? first.key) });
+  }
+  return ranges;
 }

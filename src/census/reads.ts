@@ -1,5 +1,6 @@
 import type { ApiResponse, ApiServer } from '../cluster/api-server.ts';
 import { after, endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
+import { keysAtOnceOf } from '../cluster/listing.ts';
 import { explain, isPassing } from '../cluster/refusal.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
@@ -7,8 +8,6 @@ import { addReads, MAX_EXAMPLES, NO_READS, type ReadsTally } from '../plan/tally
 
 const CONCURRENCY = 16;
 const PAGE = 500;
-/** Keys that are listed at once. */
-const MOST_LISTED = 5_000;
 
 export interface Reads extends ReadsTally {
   /** Whether it was asked to stop before the end. */
@@ -78,9 +77,10 @@ export async function readFrom(
   let tally = NO_READS;
   let at: string | undefined = cursor ?? resource.etcdPrefix;
   let passed = 0;
+  // Few are read of each page of a sample.
+  const { count } = await etcd.count(at, end);
+  const limit = Math.min(PAGE * options.every, await keysAtOnceOf(etcd, count));
   while (at !== undefined && !options.signal.aborted && Date.now() < deadline) {
-    // Few are read of each page of a sample, and for each page etcd looks at every key up to the end.
-    const limit = Math.min(MOST_LISTED, PAGE * options.every);
     const page = await etcd.range({ start: at, end, limit, keysOnly: true });
     const chosen = page.entries.filter((_, i) => (passed + i) % options.every === 0);
     passed += page.entries.length;

@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { appliesIn, hooksOn, selects, type AdmissionHook } from './admission.ts';
+import {
+  activeNamespaces,
+  admissionHooks,
+  appliesIn,
+  hooksOn,
+  selects,
+  type AdmissionHook,
+} from './admission.ts';
+import type { ApiResponse, ApiServer } from './api-server.ts';
 import type { Resource } from './resources.ts';
 
 const secrets: Resource = {
@@ -66,5 +74,42 @@ describe('a selector', () => {
       { namespaceSelector: { matchLabels: { tier: 'iron' } } },
     );
     expect(appliesIn(both, { name: 'n', labels })).toBe(false);
+  });
+});
+
+describe('a list of many pages', () => {
+  const names = Array.from({ length: 1_200 }, (_, i) => `n${i}`);
+
+  /** Stands for an API server whose etcd is compacted whenever `expired` says so; `asked` has the queries. */
+  function mockServer(expired: (query: URLSearchParams) => boolean): { server: ApiServer; asked: string[] } {
+    const asked: string[] = [];
+    const request = ({ path }: { path: string }): Promise<ApiResponse> => {
+      const [, query = ''] = path.split('?');
+      const at = new URLSearchParams(query);
+      asked.push(query);
+      if (expired(at)) return Promise.resolve({ status: 410, body: { kind: 'Status' }, text: '' });
+      const begin = Number(at.get('continue') ?? 0);
+      const end = begin + Number(at.get('limit') ?? names.length);
+      const items = names.slice(begin, end).map((name) => ({ metadata: { name } }));
+      const metadata = end < names.length ? { continue: String(end) } : {};
+      return Promise.resolve({ status: 200, body: { items, metadata }, text: '' });
+    };
+    return { server: { name: 'cp-1', request } as unknown as ApiServer, asked };
+  }
+  const listed = async (server: ApiServer) => (await activeNamespaces(server)).map(({ name }) => name);
+
+  it('is read to its end', async () => {
+    const { server, asked } = mockServer(() => false);
+    expect(await listed(server)).toEqual(names);
+    expect(asked).toEqual(['limit=500', 'limit=500&continue=500', 'limit=500&continue=1000']);
+  });
+  it.each(['500', '1000'])('has every item once, where it expires before item %s', async (at) => {
+    const { server, asked } = mockServer((query) => query.get('continue') === at);
+    expect(await listed(server)).toEqual(names);
+    expect(asked.at(-1)).toBe('');
+  });
+  it('is never taken for an empty one, whatever is answered', async () => {
+    const { server } = mockServer(() => true);
+    await expect(admissionHooks(server)).rejects.toMatchObject({ code: 'UnavailableAdmission' });
   });
 });

@@ -1,5 +1,5 @@
 import { KeyferryError } from '../errors.ts';
-import type { ApiServer } from './api-server.ts';
+import type { ApiResponse, ApiServer } from './api-server.ts';
 import type { Resource } from './resources.ts';
 
 /** A webhook, or a policy with one of its bindings, that an update of some resource goes through. */
@@ -131,30 +131,39 @@ export async function passedOver(server: ApiServer): Promise<Map<string, number>
   return counts;
 }
 
+/**
+ * All items of a kind, page by page. Once etcd is compacted the rest can't be had as it was, and the answer is 410: then all are
+ * asked for at once, for the next pages may end so too.
+ */
 async function listed(server: ApiServer, path: string): Promise<Item[]> {
+  const get = async (query: string) => await server.request({ method: 'GET', path: `${path}${query}` });
   const items: Item[] = [];
   for (let next = ''; ;) {
-    const response = await server.request({
-      method: 'GET',
-      path: `${path}?limit=${PAGE}${next === '' ? '' : `&continue=${encodeURIComponent(next)}`}`,
-    });
-    // A kind that this version doesn't serve has no objects.
-    if (response.status === 404) return items;
-    if (response.status !== 200) {
-      throw new KeyferryError(
-        'UnavailableAdmission',
-        `${server.name} answered ${response.status} to ${path}`,
-        {
-          remedy: "let the kubeconfig's user list what deploy/rbac.yaml says",
-          retryable: response.status === 429 || response.status >= 500,
-        },
-      );
-    }
-    const page = response.body as { items?: Item[]; metadata?: { continue?: string } };
-    items.push(...(page.items ?? []));
-    next = page.metadata?.continue ?? '';
+    const token = next === '' ? '' : `&continue=${encodeURIComponent(next)}`;
+    const response = await get(`?limit=${PAGE}${token}`);
+    if (response.status === 410) return pageOf(server, path, await get('')).items;
+    const page = pageOf(server, path, response);
+    items.push(...page.items);
+    ({ next } = page);
     if (next === '') return items;
   }
+}
+
+function pageOf(
+  { name }: ApiServer,
+  path: string,
+  { status, body }: ApiResponse,
+): { items: Item[]; next: string } {
+  // A kind that this version doesn't serve has no objects.
+  if (status === 404) return { items: [], next: '' };
+  if (status !== 200) {
+    throw new KeyferryError('UnavailableAdmission', `${name} answered ${status} to ${path}`, {
+      remedy: "let the kubeconfig's user list what deploy/rbac.yaml says",
+      retryable: status === 429 || status >= 500,
+    });
+  }
+  const { items = [], metadata } = body as { items?: Item[]; metadata?: { continue?: string } };
+  return { items, next: metadata?.continue ?? '' };
 }
 
 function webhooksOf({ metadata, webhooks = [] }: Item, kind: string): AdmissionHook[] {

@@ -135,6 +135,8 @@ export class ApiServer {
     this.#session = {
       dispatcher: new Agent({
         connections: this.#connections,
+        // HTTP/2 costs this process and API servers more for each small request; connections are few.
+        allowH2: false,
         connect: {
           ...(ca === undefined ? {} : { ca }),
           ...(cert === undefined ? {} : { cert }),

@@ -36,6 +36,13 @@ const PROVIDER_NAME = /(?:^|,)provider_name="((?:[^"\\]|\\.)*)"/;
 const INFO = /^apiserver_encryption_config_controller_last_config_info\{([^}]*)\} 1\b/m;
 const HASH = /(?:^|,)hash="(sha256:[0-9a-f]+)"/;
 const IDENTITY = /(?:^|,)apiserver_id_hash="(sha256:[0-9a-f]+)"/;
+const ONE_OBJECT = [
+  /(?:^|,)scope="resource"/,
+  /(?:^|,)subresource=""/,
+  /(?:^|,)verb="(?:GET|POST|PUT|PATCH|DELETE)"/,
+];
+const GROUP = /(?:^|,)group="([^"]*)"/;
+const RESOURCE = /(?:^|,)resource="([^"]*)"/;
 const STARTED = /^process_start_time_seconds ([0-9.e+]+)/m;
 const RELOADS =
   /^apiserver_encryption_config_controller_automatic_reloads_total\{[^}]*status="success"[^}]*\} ([0-9.e+]+)/m;
@@ -83,16 +90,33 @@ function loadIn(name: string, metrics: string): ServerLoad {
   return {
     name,
     startedAt: total('process_start_time_seconds'),
-    residentBytes: total('process_resident_memory_bytes'),
+    // What a process once had it doesn't give back soon: its resident memory tells of its past.
+    memoryBytes: sumOf(metrics, 'go_gc_heap_live_bytes') ?? total('process_resident_memory_bytes'),
     queued: total('apiserver_flowcontrol_current_inqueue_requests'),
     rejected: total('apiserver_flowcontrol_rejected_requests_total'),
     terminatedWatchers: total('apiserver_terminated_watchers_total'),
-    keyCalls: histogramOf(
-      metrics,
-      'apiserver_envelope_encryption_kms_operations_latency_seconds',
-      'grpc_status_code="OK"',
+    watchCaches: watchCachesIn(metrics),
+    requests: histogramOf(metrics, 'apiserver_request_duration_seconds', isForOneObject),
+    keyCalls: histogramOf(metrics, 'apiserver_envelope_encryption_kms_operations_latency_seconds', (labels) =>
+      labels.includes('grpc_status_code="OK"'),
     ),
   };
+}
+
+/** How long others take is as much a matter of their size, or of what they wait for. */
+function isForOneObject(labels: string): boolean {
+  return ONE_OBJECT.every((label) => label.test(labels));
+}
+
+/** By the resource's name; before 1.34 the group is a part of it, since then it stands beside it. */
+function watchCachesIn(metrics: string): Record<string, number> {
+  return Object.fromEntries(
+    samplesOf(metrics, 'apiserver_watch_cache_resource_version').map(({ labels, value }) => {
+      const group = GROUP.exec(labels)?.[1] ?? '';
+      const resource = RESOURCE.exec(labels)?.[1] ?? '';
+      return [group === '' ? resource : `${resource}.${group}`, value];
+    }),
+  );
 }
 
 /** Of each provider the key id that was told last: the metric keeps those that were told before. */

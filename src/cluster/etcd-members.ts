@@ -7,6 +7,8 @@ import type { EtcdSpec } from '../spec/migration.ts';
 
 /** Values of up to 1.5 MiB, a page of them, and room; gRPC's own default is 4 MiB. */
 const MAX_MESSAGE_BYTES = 256 * 1024 * 1024;
+/** What a member may send before it has to wait for a word: a page. HTTP/2's own default is 64 KiB. */
+const WINDOW_BYTES = 4 * 1024 * 1024;
 /** A call's, with all its attempts. */
 const DEADLINE_MS = 30_000;
 /** etcd itself gives a request up after 7 s (at its usual election timeout): a member that is silent for longer is stuck. */
@@ -26,6 +28,9 @@ const ONCE = {
   onFailure: nothing,
 } as unknown as Policy;
 
+/** How a client gets to etcd. */
+export type EtcdAccess = Omit<EtcdSpec, 'defragment'>;
+
 interface Member {
   readonly endpoint: string;
   readonly client: Etcd3;
@@ -43,7 +48,7 @@ export class EtcdMembers {
   #at: number;
 
   /** @throws KeyferryError `FileEtcdTls` when a certificate file can't be read */
-  constructor(spec: EtcdSpec) {
+  constructor(spec: EtcdAccess) {
     const credentials = credentialsOf(spec);
     this.#members = spec.endpoints.map((endpoint) => ({ endpoint, client: clientOf(endpoint, credentials) }));
     this.#at = Math.floor(Math.random() * this.#members.length);
@@ -113,6 +118,21 @@ export class EtcdMembers {
     );
   }
 
+  /**
+   * Asks one member, once.
+   *
+   * @throws KeyferryError `UnreachableEtcd`, retryable, also when it may still be at it
+   */
+  async one<T>(endpoint: string, what: string, withinMs: number, ask: Ask<T>): Promise<T> {
+    const member = this.#members.find((other) => other.endpoint === endpoint);
+    if (member === undefined) throw new Error(`${endpoint} is none of etcd's endpoints`);
+    try {
+      return await ask(member.client, { deadline: Date.now() + withinMs });
+    } catch (error) {
+      throw this.unanswered(what, new Map([[endpoint, messageOf(error)]]), error);
+    }
+  }
+
   close(): void {
     for (const { client } of this.#members) client.close();
   }
@@ -153,6 +173,7 @@ function clientOf(endpoint: string, credentials: ReturnType<typeof credentialsOf
     grpcOptions: {
       'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
       'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+      'grpc-node.flow_control_window': WINDOW_BYTES,
       'grpc.keepalive_time_ms': 30_000,
       'grpc.keepalive_timeout_ms': 10_000,
     },
@@ -186,7 +207,7 @@ function asError(error: unknown): Error {
   return error instanceof Error ? error : new Error(String(error));
 }
 
-function credentialsOf(spec: EtcdSpec) {
+function credentialsOf(spec: EtcdAccess) {
   if (spec.tls === undefined) return {};
   try {
     return {

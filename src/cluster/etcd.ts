@@ -1,7 +1,6 @@
 import type { IKeyValue, ITxnRequest, ITxnResponse } from 'etcd3';
 import { KeyferryError } from '../errors.ts';
-import type { EtcdSpec } from '../spec/migration.ts';
-import { EtcdMembers } from './etcd-members.ts';
+import { EtcdMembers, type EtcdAccess } from './etcd-members.ts';
 
 /** One key of etcd. `value` is empty where only keys were asked for. */
 export interface EtcdEntry {
@@ -64,7 +63,7 @@ export class EtcdClient {
   readonly #members: EtcdMembers;
 
   /** @throws KeyferryError `FileEtcdTls` when a certificate file can't be read */
-  constructor(spec: EtcdSpec) {
+  constructor(spec: EtcdAccess) {
     this.#members = new EtcdMembers(spec);
   }
 
@@ -164,6 +163,43 @@ export class EtcdClient {
       dbSize: Math.max(...answered.map(({ dbSize }) => dbSize)),
       alarms: alarms.map(({ alarm, memberID }) => `${alarm} (member ${BigInt(memberID).toString(16)})`),
     };
+  }
+
+  /**
+   * Gives the file system back what is free in a member's file. It answers nobody meanwhile: some seconds for each gigabyte
+   * that is in use.
+   *
+   * @throws KeyferryError `UnreachableEtcd`, retryable
+   */
+  async defragment(endpoint: string, withinMs: number): Promise<void> {
+    await this.#members.one(endpoint, 'defragment', withinMs, ({ maintenance }, options) =>
+      maintenance.defragment(options),
+    );
+  }
+
+  /**
+   * Does something while a key is there that nobody else may have put. It has a lease: whoever dies gives it back.
+   *
+   * @param withinMs - milliseconds after which others may do it, whatever has become of this one
+   * @returns undefined where somebody else has the key
+   */
+  async alone<T>(key: string, withinMs: number, deed: () => Promise<T>): Promise<T | undefined> {
+    const grant = { TTL: Math.ceil(withinMs / 1000) };
+    const { ID: lease } = await this.#members.write('lease', ({ leaseClient }, options) =>
+      leaseClient.leaseGrant(grant, options),
+    );
+    try {
+      const { succeeded } = await this.txn({
+        compare: [{ key: Buffer.from(key), target: 'Create', result: 'Equal', create_revision: 0 }],
+        success: [{ request_put: { key: Buffer.from(key), value: Buffer.from('1'), lease } }],
+      });
+      return succeeded ? await deed() : undefined;
+    } finally {
+      // Where it isn't answered, the lease ends by itself.
+      await this.#members
+        .write('lease', ({ leaseClient }, options) => leaseClient.leaseRevoke({ ID: lease }, options))
+        .catch(() => undefined);
+    }
   }
 
   close(): void {

@@ -102,25 +102,26 @@ export const FENCE_OPERATIONS = 1;
 /**
  * Writes to etcd where compares hold, and the fence with them, in one transaction.
  *
- * @returns the answer to the caller's own operations; `succeeded` is false where one of the caller's compares lost
+ * @returns the answer to the caller's own operations, and etcd's revision after them; `succeeded` is false where one of the caller's compares lost
  * @throws KeyferryError `Fenced` when a newer epoch is in force; what {@link EtcdClient.txn} throws
  */
 export async function compareFenced(
   cluster: Cluster,
   fence: Fence,
   { compare = [], success = [], failure = [] }: ITxnRequest,
-): Promise<Pick<ITxnResponse, 'succeeded' | 'responses'>> {
-  const { succeeded, responses } = await cluster.etcd.txn({
+): Promise<Pick<ITxnResponse, 'succeeded' | 'responses'> & { revision: number }> {
+  const { succeeded, responses, header } = await cluster.etcd.txn({
     compare: [compareFence(cluster, fence), ...compare],
     success,
     // Of the moment in which the compares lost: whose fault it was.
     failure: [{ request_range: { key: Buffer.from(fenceKey(cluster)) } }, ...failure],
   });
-  if (succeeded) return { succeeded, responses };
+  const revision = Number(header.revision);
+  if (succeeded) return { succeeded, responses, revision };
   const [inForce, ...others] = responses;
   const present = inForce?.response_range.kvs[0]?.value.toString();
   if (present !== text(fence)) throw fenced(fence);
-  return { succeeded, responses: others };
+  return { succeeded, responses: others, revision };
 }
 
 async function takeLease(cluster: Cluster, holder: string): Promise<void> {

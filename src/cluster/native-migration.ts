@@ -1,13 +1,6 @@
 import { KeyferryError } from '../errors.ts';
-import {
-  groupAndVersion,
-  groupResource,
-  nativeObject,
-  type ControllerLease,
-  type NativeApi,
-  type NativeLook,
-  type NativeObject,
-} from '../plan/native-migration.ts';
+import type { ControllerLease, NativeApi, NativeLook, NativeObject } from '../plan/native-migration.ts';
+import { groupAndVersion, groupResource, nativeObject } from '../plan/native-object.ts';
 import type { NativeServing } from '../plan/preflight-native.ts';
 import type { ApiResponse, ApiServer } from './api-server.ts';
 import { askAny, type Answer, type Cluster } from './cluster.ts';

@@ -56,7 +56,7 @@ const custom = {
 const resources = [resource('secrets', 'Secret'), resource('configmaps', 'ConfigMap'), custom];
 const needed = [
   ...neededPermissions(resources, 'kube-system', 'StorageVersionMigration'),
-  ...storageVersionPermissions(resources),
+  ...storageVersionPermissions(resources, 'StorageVersionMigration'),
 ]
   .map(({ spec }) => {
     const { resourceAttributes: on, nonResourceAttributes: path } = spec;

@@ -1,5 +1,6 @@
 import { KeyferryError } from '../errors.ts';
 import type { MigrationSpec } from '../spec/migration.ts';
+import type { StorageVersionMigrationSpec } from '../spec/storage-version-migration.ts';
 import type { ApiServer } from './api-server.ts';
 import type { Resource } from './resources.ts';
 
@@ -52,17 +53,16 @@ export function neededPermissions(
       'mutatingadmissionpolicies',
       'mutatingadmissionpolicybindings',
     ].map((plural) => on('admissionregistration.k8s.io', plural, 'list')),
-    ...(engine === 'StorageVersionMigration'
-      ? ['create', 'get', 'list', 'delete'].map((verb) =>
-          on('storagemigration.k8s.io', 'storageversionmigrations', verb),
-        )
-      : []),
+    ...nativePermissions(engine),
     ...commonPermissions(),
   ];
 }
 
 /** What keyferry needs to move storage versions; deploy/rbac.yaml grants it. */
-export function storageVersionPermissions(resources: readonly Resource[]): Permission[] {
+export function storageVersionPermissions(
+  resources: readonly Resource[],
+  engine: StorageVersionMigrationSpec['engine'] = 'APIServer',
+): Permission[] {
   const custom = resources.some((resource) => resource.apiVersion.includes('/'));
   const definitions = (plural: string, verb: string): Permission => on('apiextensions.k8s.io', plural, verb);
   return [
@@ -75,8 +75,16 @@ export function storageVersionPermissions(resources: readonly Resource[]): Permi
           definitions('customresourcedefinitions/status', 'patch'),
         ]
       : []),
+    ...nativePermissions(engine),
     ...commonPermissions(),
   ];
+}
+
+function nativePermissions(engine: MigrationSpec['engine']): Permission[] {
+  if (engine !== 'StorageVersionMigration') return [];
+  return ['create', 'get', 'list', 'delete'].map((verb) =>
+    on('storagemigration.k8s.io', 'storageversionmigrations', verb),
+  );
 }
 
 function commonPermissions(): Permission[] {

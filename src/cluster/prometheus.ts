@@ -21,12 +21,16 @@ export function sumOf(text: string, name: string): number | undefined {
 /**
  * The buckets of a histogram, added up over all its labels; undefined where there is none.
  *
- * @param label - counts only what has it: `code="OK"`
+ * @param fits - by its labels, whether a sample counts: `code="OK",le="0.1"`
  */
-export function histogramOf(text: string, name: string, label = ''): Histogram | undefined {
+export function histogramOf(
+  text: string,
+  name: string,
+  fits: (labels: string) => boolean = () => true,
+): Histogram | undefined {
   const counts = new Map<number, number>();
   for (const { labels, value } of samplesOf(text, `${name}_bucket`)) {
-    if (!labels.includes(label)) continue;
+    if (!fits(labels)) continue;
     const le = /(?:^|,)le="([^"]+)"/.exec(labels)?.[1];
     if (le === undefined) continue;
     const bound = le === '+Inf' ? Infinity : Number(le);

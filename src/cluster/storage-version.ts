@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
 import { KeyferryError } from '../errors.ts';
-import type { ApiServer } from './api-server.ts';
+import type { ApiResponse, ApiServer } from './api-server.ts';
+import { explain } from './refusal.ts';
 import { findResource, type Resource } from './resources.ts';
 
 /** What a CustomResourceDefinition says of its versions. */
@@ -102,7 +103,7 @@ export async function definitionOf(server: ApiServer, resource: Resource): Promi
   const name = `${resource.plural}.${group}`;
   const response = await server.request({ method: 'GET', path: `${CRDS}/${name}` });
   if (response.status === 404) return undefined;
-  if (response.status !== 200) throw unavailable(server, name, response.status);
+  if (response.status !== 200) throw unavailable(server, name, response);
   const { metadata, spec, status } = response.body as {
     metadata: { uid: string; generation: number; resourceVersion: string };
     spec: {
@@ -123,33 +124,39 @@ export async function definitionOf(server: ApiServer, resource: Resource): Promi
 }
 
 /**
- * Leaves one version in `status.storedVersions`, if nobody has changed the definition meanwhile.
+ * Sets `status.storedVersions`, if nobody has changed the definition meanwhile. An API server takes whatever is set there: it
+ * compares it with `spec.versions` only when the spec changes (apiextensions-apiserver, ValidateUpdateCustomResourceDefinitionStatus).
  *
  * @returns false where somebody has
  * @throws KeyferryError `UnavailableCrd`
  */
-export async function trimStoredVersions(
+export async function setStoredVersions(
   server: ApiServer,
   { name, resourceVersion }: Pick<Definition, 'name' | 'resourceVersion'>,
-  storage: string,
+  storedVersions: readonly string[],
 ): Promise<boolean> {
   const response = await server.request({
     method: 'PATCH',
     path: `${CRDS}/${name}/status?fieldManager=keyferry`,
     headers: { 'content-type': 'application/merge-patch+json' },
-    body: { metadata: { resourceVersion }, status: { storedVersions: [storage] } },
+    body: { metadata: { resourceVersion }, status: { storedVersions } },
   });
   if (response.status === 409) return false;
-  if (response.status !== 200) throw unavailable(server, name, response.status);
+  if (response.status !== 200) throw unavailable(server, name, response);
   return true;
 }
 
-function unavailable(server: ApiServer, name: string, status: number): KeyferryError {
-  return new KeyferryError('UnavailableCrd', `${server.name} answered ${status} for the definition ${name}`, {
-    remedy:
-      "let the kubeconfig's user get customresourcedefinitions and patch their status (deploy/rbac.yaml)",
-    retryable: status >= 500 || status === 429,
-  });
+function unavailable(server: ApiServer, name: string, response: ApiResponse): KeyferryError {
+  const { status } = response;
+  return new KeyferryError(
+    'UnavailableCrd',
+    `${server.name} answered ${status} (${explain(response).reason}) for the definition ${name}`,
+    {
+      remedy:
+        "let the kubeconfig's user get customresourcedefinitions and patch their status (deploy/rbac.yaml), and webhooks and policies admit it",
+      retryable: status >= 500 || status === 429,
+    },
+  );
 }
 
 async function versionsOf(server: ApiServer, group: string): Promise<string[]> {

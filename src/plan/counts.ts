@@ -16,6 +16,11 @@ export const NOTHING: ChunkCounts = { examined: 0, rewritten: 0, current: 0, gon
 /** Refusals that a result, a shard or a migration names; the rest is counted. */
 export const MAX_REFUSALS = 50;
 
+/** What came of a pass, in words. */
+export function countsText({ examined, rewritten, current, gone, refused }: ChunkCounts): string {
+  return `${examined} objects: ${rewritten} rewritten, ${current} current, ${gone} gone, ${refused} refused`;
+}
+
 export function sum(...all: readonly ChunkCounts[]): ChunkCounts {
   return all.reduce(
     (whole, one) => ({

@@ -1,19 +1,20 @@
 import { describe, expect, it } from '@jest/globals';
 import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from './gauges.ts';
-import { govern, STEP_MS, type Verdict } from './governor.ts';
+import { FREE, govern, STEP_MS, type Verdict } from './governor.ts';
 
 const calm: ServerLoad = {
   name: 'cp-1',
   startedAt: 1_000,
-  residentBytes: 400e6,
+  memoryBytes: 400e6,
   queued: 0,
   rejected: 7,
   terminatedWatchers: 3,
+  watchCaches: {},
 };
 const member: MemberLoad = { endpoint: 'https://etcd-1', dbSize: 3e9, dbInUse: 2e9, quotaBytes: 8e9 };
 const none: Sight = { servers: [], members: [], alarms: [], at: Date.parse('2026-01-15T12:00:00Z') };
 
-const verdict = (sight: Partial<Sight>): Verdict => govern(readingsOf({ ...none, ...sight }), 1, STEP_MS);
+const verdict = (sight: Partial<Sight>): Verdict => govern(readingsOf({ ...none, ...sight }), FREE, STEP_MS);
 
 const server = (now: Partial<ServerLoad>, before: Partial<ServerLoad> = {}): Verdict =>
   verdict({
@@ -64,12 +65,25 @@ describe('gauges', () => {
     });
 
     it('slow down for memory that grew, but not for what is little to a machine', () => {
-      expect(server({ residentBytes: 1.2e9 }).level).toBe('free');
-      expect(server({ residentBytes: 6e9 }, { residentBytes: 2e9 })).toMatchObject({
+      expect(server({ memoryBytes: 0.9e9 }).level).toBe('free');
+      expect(server({ memoryBytes: 6e9 }, { memoryBytes: 2e9 })).toMatchObject({
         level: 'slow',
-        reason: 'the memory of cp-1 has grown from 2.0 GB to 6.0 GB (limit 2 times)',
+        reason: 'the memory in use by cp-1 has grown from 2.0 GB to 6.0 GB (limit 2 times)',
       });
-      expect(server({ residentBytes: 9e9 }, { residentBytes: 2e9 }).level).toBe('pause');
+      expect(server({ memoryBytes: 9e9 }, { memoryBytes: 2e9 }).level).toBe('pause');
+    });
+
+    it('slow down for its clients, whose requests take longer than it is used to', () => {
+      const before = { requests: histogram(1_000, 0) };
+      expect(server({ requests: histogram(1_500, 0) }, before).level).toBe('free');
+      expect(server({ requests: histogram(1_490, 10) }, before)).toMatchObject({
+        gauge: 'latency',
+        reason: '99 % of requests for one object are answered by cp-1 within 2,000 ms (limit 500 ms)',
+      });
+      // Of so few it would be chance.
+      expect(server({ requests: histogram(1_250, 40) }, before).level).toBe('free');
+      const slowAlways = { requests: histogram(900, 100) };
+      expect(server({ requests: histogram(1_350, 150) }, slowAlways).level).toBe('free');
     });
 
     it('slow down for a kms plugin that is slow, by what was called since the look before', () => {
@@ -81,7 +95,7 @@ describe('gauges', () => {
     });
 
     it('compare nothing with what another process counted', () => {
-      expect(server({ startedAt: 2_000, rejected: 900, residentBytes: 9e9 }).level).toBe('free');
+      expect(server({ startedAt: 2_000, rejected: 900, memoryBytes: 9e9 }).level).toBe('free');
     });
   });
 
@@ -93,6 +107,17 @@ describe('gauges', () => {
         reason: `etcd's database (https://etcd-1) has 83 % of its quota of 8.0 GB in use (limit 80 %), until API servers compact it`,
       });
       expect(etcd({ dbSize: 7.5e9, dbInUse: 7.3e9 }).level).toBe('pause');
+    });
+
+    it('slow down, and pause, for what will be in use before rewriting has stopped', () => {
+      expect(etcd({ dbInUse: 5e9, growth: 0.4e9 }).level).toBe('free');
+      expect(etcd({ dbInUse: 6e9, growth: 0.2e9 })).toMatchObject({
+        level: 'slow',
+        reason:
+          "etcd's database (https://etcd-1) has 75 % of its quota of 8.0 GB in use and grows by 200 MB a second (limit 80 %), until API servers compact it",
+      });
+      expect(etcd({ dbInUse: 6e9, growth: 0.5e9 }).level).toBe('pause');
+      expect(etcd({ dbInUse: 6e9, growth: -1e9 }).level).toBe('free');
     });
 
     it('go on in a large file that has room inside, until the file itself is about to raise the alarm', () => {
@@ -151,6 +176,17 @@ describe('gauges', () => {
     });
 
     it('tell nothing while they are few', () => expect(met(9_000, 5, 10).level).toBe('free'));
+  });
+
+  it('of watch caches slow down where one is seconds behind, and pause where it is half a minute', () => {
+    const behind = (ms: number): Verdict => verdict({ lags: [{ server: 'cp-1', resource: 'secrets', ms }] });
+    expect(behind(2_900).level).toBe('free');
+    expect(behind(4_000)).toMatchObject({
+      level: 'slow',
+      gauge: 'watch-cache',
+      reason: 'the watch cache of cp-1 is 4,000 ms behind what keyferry wrote to secrets (limit 3,000 ms)',
+    });
+    expect(behind(30_000).level).toBe('pause');
   });
 
   it('of the schedule pause outside of it', () => {

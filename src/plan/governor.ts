@@ -6,6 +6,7 @@ export type Gauge =
   | 'refusals'
   | 'queues'
   | 'watchers'
+  | 'watch-cache'
   | 'memory'
   | 'etcd-latency'
   | 'etcd-leader'
@@ -35,43 +36,62 @@ export interface Verdict {
   reason?: string;
   /** The strictest gauge; `recovering` where all are well again, and the speed isn't yet. */
   gauge?: Gauge | 'recovering';
+  /** The factor at which a gauge last began to warn; absent once that was passed without one. */
+  ceiling?: number;
 }
+
+/** What a verdict goes on from. */
+export type Before = Pick<Verdict, 'factor' | 'gauge' | 'ceiling'>;
 
 export const FREE: Verdict = { level: 'free', factor: 1 };
 
 /** Below this part of full speed only a pause is slower. */
 export const LEAST_FACTOR = 0.1;
-/** What is halved, and what is added, in so many milliseconds; no verdict changes more than that. */
+/** What one step changes; none changes more, however long ago the verdict before was. */
 export const STEP_MS = 5_000;
+/** What is left of the speed when a gauge begins to warn, and after each step in which one still does. */
+const LOSS = 0.7;
+/** Part of the ceiling that is come back to quickly, half of what is missing in each step. */
+const BELOW_CEILING = 0.9;
+/** What is added to that in a step, as long as a ceiling is known. */
+const PROBE = 0.02;
+/** What is added in a step where none is. */
 const GAIN = 0.1;
-const LOSS = 0.5;
 /** Characters of all reasons together. */
 const MAX_REASON = 200;
 
 /**
- * The next verdict: as slow as the strictest gauge demands. Speed is halved while a gauge warns, and comes back by a tenth
- * of full speed at a time (additive increase, multiplicative decrease), so that many workers settle on what the cluster
- * bears without knowing of each other.
+ * The next verdict: as slow as the strictest gauge demands. Speed is cut when a gauge begins to warn, and in each step in which
+ * one still does; once all are calm it comes back quickly to a little below where the warning began, and from there by
+ * small steps, so that it settles at what the cluster bears instead of meeting its limit again and again. Many
+ * workers settle so without knowing of each other.
  *
- * @param before - the factor of the verdict before; 1 at first
+ * @param before - the verdict before; {@link FREE} at first
  * @param sinceMs - milliseconds since that verdict
  */
-export function govern(readings: readonly Reading[], before: number, sinceMs: number): Verdict {
-  const critical = readings.flatMap((one) => reached(one, one.critical));
-  if (critical.length > 0) return { level: 'pause', factor: LEAST_FACTOR, ...strictest(critical) };
+export function govern(readings: readonly Reading[], before: Before, sinceMs: number): Verdict {
   const steps = Math.min(1, Math.max(0, sinceMs / STEP_MS));
+  const critical = readings.flatMap((one) => reached(one, one.critical));
   const warned = readings.flatMap((one) => reached(one, one.warn));
+  const begins = warned.length > 0 && (before.gauge === undefined || before.gauge === 'recovering');
+  const ceiling = begins ? before.factor : before.ceiling;
+  const known = ceiling === undefined ? {} : { ceiling };
+  if (critical.length > 0) return { level: 'pause', factor: LEAST_FACTOR, ...strictest(critical), ...known };
   if (warned.length > 0) {
-    return {
-      level: 'slow',
-      factor: Math.max(LEAST_FACTOR, before * LOSS ** steps),
-      ...strictest(warned),
-    };
+    const factor = Math.max(LEAST_FACTOR, before.factor * LOSS ** (begins ? 1 : steps));
+    return { level: 'slow', factor, ...strictest(warned), ...known };
   }
-  const factor = Math.min(1, before + GAIN * steps);
+  const factor = Math.min(1, before.factor + steps * gainOf(before.factor, ceiling));
   if (factor === 1) return FREE;
   const reason = `getting faster again: ${Math.round(factor * 100)} % of full speed`;
-  return { level: 'slow', factor, gauge: 'recovering', reason };
+  const calm: Verdict = { level: 'slow', factor, gauge: 'recovering', reason };
+  return ceiling === undefined || factor >= ceiling ? calm : { ...calm, ceiling };
+}
+
+/** What a whole step adds to a factor. */
+function gainOf(factor: number, ceiling: number | undefined): number {
+  if (ceiling === undefined) return GAIN;
+  return PROBE + Math.max(0, BELOW_CEILING * ceiling - factor) / 2;
 }
 
 /**

@@ -86,6 +86,46 @@ function isRate(given: unknown): given is number {
   return typeof given === 'number' && Number.isInteger(given) && given >= 0 && given <= MAX_RATE;
 }
 
+/** A step, as far as it depends on that what can be asked for. */
+interface Asked {
+  kind: string;
+  phase: string;
+  reason: string;
+  /** Of a `wait`. */
+  gate?: Message['gate'];
+}
+
+/**
+ * Whether a run can do now what a message asks for, or why not.
+ *
+ * @param step - what it would do, if nothing held it
+ * @param own - judges what isn't alike for all of them
+ */
+export function admitBy(
+  kind: MessageKind,
+  { gate }: Message,
+  step: Asked,
+  held: string | undefined,
+  own: (kind: 'rollback' | 'forward' | 'waive') => Verdict<undefined>,
+): Verdict<undefined> {
+  if (step.kind === 'finish') return no(`the migration is ${step.phase}`);
+  switch (kind) {
+    case 'pause':
+      return held === undefined ? yes : no(`it stands still already: ${held}`);
+    case 'resume':
+      return held === undefined ? no('it is not paused') : yes;
+    case 'approve':
+      if (step.kind === 'wait' && step.gate === gate) return yes;
+      return no(`${gate ?? 'nothing'} can't be approved in phase ${step.phase}: ${step.reason}`);
+    case 'rate':
+      return yes;
+    case 'rollback':
+    case 'forward':
+    case 'waive':
+      return own(kind);
+  }
+}
+
 /** Whether a migration can do now what a message asks for, or why not. */
 export function admit(
   kind: MessageKind,
@@ -94,34 +134,24 @@ export function admit(
   refusing: Refusing,
 ): Verdict<undefined> {
   const step = decide(unheld(seen));
-  const no = (why: string): Verdict<undefined> => ({ ok: false, why });
-  if (step.kind === 'finish') return no(`the migration is ${step.phase}`);
-  switch (kind) {
-    case 'pause':
-      return seen.held === undefined ? yes : no(`it stands still already: ${seen.held}`);
-    case 'resume':
-      return seen.held === undefined ? no('it is not paused') : yes;
-    case 'approve':
-      if (step.kind === 'wait' && step.gate === message.gate) return yes;
-      return no(`${message.gate ?? 'nothing'} can't be approved in phase ${step.phase}: ${step.reason}`);
-    case 'rollback':
-      if (seen.goal === 'source') return no('it is rolling back already');
-      if (seen.approved.cleanup) return no('cleanup was approved: the way back is gone');
-      return yes;
-    case 'forward':
-      if (seen.goal === 'target') return no('it is going forward already');
-      if (step.kind === 'cleanup') return no('it is rolled back, but for cleaning up');
-      return yes;
-    case 'rate':
-      return yes;
-    case 'waive':
-      return admitWaiver(message.object ?? '', seen, refusing);
-  }
+  return admitBy(kind, message, step, seen.held, (one) => {
+    switch (one) {
+      case 'rollback':
+        if (seen.goal === 'source') return no('it is rolling back already');
+        if (seen.approved.cleanup) return no('cleanup was approved: the way back is gone');
+        return yes;
+      case 'forward':
+        if (seen.goal === 'target') return no('it is going forward already');
+        if (step.kind === 'cleanup') return no('it is rolled back, but for cleaning up');
+        return yes;
+      case 'waive':
+        return admitWaiver(message.object ?? '', seen, refusing);
+    }
+  });
 }
 
 /** Whether the object is one that nobody can read is asked of the API servers, before the waiver counts. */
 function admitWaiver(object: string, seen: Observed, { listed, waived }: Refusing): Verdict<undefined> {
-  const no = (why: string): Verdict<undefined> => ({ ok: false, why });
   if (waived.has(object)) return no(`${object} is waived already`);
   if (!listed.has(object)) {
     return no(`${object} isn't among the objects that refused or can't be read: see "keyferry status"`);
@@ -141,7 +171,11 @@ function admitWaiver(object: string, seen: Observed, { listed, waived }: Refusin
   return yes;
 }
 
-const yes: Verdict<undefined> = { ok: true, value: undefined };
+export const yes: Verdict<undefined> = { ok: true, value: undefined };
+
+export function no(why: string): Verdict<undefined> {
+  return { ok: false, why };
+}
 
 function describe(raw: unknown): string {
   return Array.isArray(raw) ? 'a list' : `a ${typeof raw}`;

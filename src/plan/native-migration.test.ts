@@ -1,17 +1,17 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Resource } from '../cluster/resources.ts';
 import {
-  nativeName,
-  nativeObject,
   nextOfNative,
   remember,
   TAKE_UP_MS,
+  wordsOfStill,
   type ControllerLease,
   type NativeLook,
   type NativeMemory,
   type NativeNext,
   type NativeObject,
 } from './native-migration.ts';
+import { nativeName, nativeObject } from './native-object.ts';
 
 const NOW = Date.parse('2026-01-01T12:00:00Z');
 const NAME = 'keyferry-m-3-secrets';
@@ -93,6 +93,13 @@ describe('a StorageVersionMigration that was asked for', () => {
     expect(next({ object: running, controller: lives })).toMatchObject({ kind: 'follow', idle: false });
   });
 
+  it('that runs and moves nothing for long says so, and where to look', () => {
+    expect(wordsOfStill(NAME, NOW - TAKE_UP_MS + 1, NOW)).toBeUndefined();
+    expect(wordsOfStill(NAME, NOW - TAKE_UP_MS, NOW)).toMatch(
+      /keyferry-m-3-secrets has moved nothing since 2026-01-01T11:57:00.000Z: .*is a webhook down/,
+    );
+  });
+
   it('that runs is followed to its end when no more of it is wanted, with the way out', () => {
     for (const controller of [lives, undefined]) {
       const step = next({ object: running, ...(controller && { controller }) }, { stopping: true });
@@ -135,6 +142,34 @@ describe('a StorageVersionMigration that was asked for', () => {
       outcome: type,
       ...(type === 'Failed' ? { why: 'denied by webhook no.example.com' } : {}),
       writerLeft: false,
+    });
+  });
+
+  describe('and that has ended, but that nobody has put away', () => {
+    const object = {
+      ...running,
+      conditions: [condition('Running', 'True'), condition('Succeeded', 'True')],
+    };
+
+    it('is waited for: what puts it away trims the stored versions', () => {
+      for (const stopping of [false, true]) {
+        expect(next({ object, controller: lives }, { stopping, endedAt: NOW - TAKE_UP_MS })).toEqual({
+          kind: 'follow',
+          idle: true,
+          words: expect.stringContaining('waits for kube-controller-manager to put it away'),
+        });
+      }
+    });
+
+    it('is withdrawn when nobody does, so that nobody will, and leaves no writer', () => {
+      const withdrawn = next({ object, controller: lives }, { endedAt: NOW - TAKE_UP_MS - 1 });
+      expect(withdrawn).toMatchObject({ kind: 'withdraw', outcome: 'Succeeded' });
+      if (withdrawn.kind !== 'withdraw') return;
+      expect(next({ controller: lives }, { takenUp: true, endedAt: NOW - 1, withdrawn })).toMatchObject({
+        kind: 'end',
+        outcome: 'Succeeded',
+        writerLeft: false,
+      });
     });
   });
 

@@ -1,5 +1,3 @@
-import type { Resource } from '../cluster/resources.ts';
-
 /** How the cluster serves StorageVersionMigrations, as its discovery and its schema say. */
 export interface NativeApi {
   /** `storagemigration.k8s.io/v1beta1` */
@@ -57,6 +55,8 @@ export interface NativeLook {
 export interface NativeMemory {
   askedAt: number;
   takenUp: boolean;
+  /** Since when it is known to have succeeded or failed. */
+  endedAt?: number;
   /** Since when it is known to be deleted. */
   goneAt?: number;
   /** Why keyferry deleted it, where it did. */
@@ -109,52 +109,16 @@ const RAN_OUT_MS = 60_000;
 const CLOCKS_MS = 5_000;
 
 const ENABLE = '--feature-gates=StorageVersionMigrator=true';
-const MAX_NAME = 253;
-
-/**
- * The name of a StorageVersionMigration that keyferry makes: the same for a retry, another one for another attempt.
- *
- * @param owner - what made it, unlike any other: a migration's id
- * @param attempt - counts the times that the same owner begins anew
- */
-export function nativeName(owner: string, attempt: number, resource: string): string {
-  return `${nativePrefix(owner)}${attempt}-${resource}`.slice(0, MAX_NAME).replace(/[-.]+$/, '');
-}
-
-/** What the names of all StorageVersionMigrations of an owner begin with. */
-export function nativePrefix(owner: string): string {
-  return `keyferry-${owner}-`;
-}
-
-/** A StorageVersionMigration of a resource, by the fields that this cluster's schema has. */
-export function nativeObject(api: NativeApi, resource: Resource, name: string): object {
-  const { group, version } = groupAndVersion(resource);
-  const values: Readonly<Record<string, string>> = { group, version, resource: resource.plural };
-  return {
-    apiVersion: api.apiVersion,
-    kind: 'StorageVersionMigration',
-    metadata: { name, labels: { 'app.kubernetes.io/managed-by': 'keyferry' } },
-    spec: {
-      resource: Object.fromEntries(Object.entries(values).filter(([field]) => api.fields.includes(field))),
-    },
-  };
-}
-
-/** `secrets`, `widgets.example.com`. */
-export function groupResource({ group = '', resource = '' }: { group?: string; resource?: string }): string {
-  return group === '' ? resource : `${resource}.${group}`;
-}
-
-export function groupAndVersion({ apiVersion }: Resource): { group: string; version: string } {
-  const [first = '', second] = apiVersion.split('/');
-  return second === undefined ? { group: '', version: first } : { group: first, version: second };
-}
-
 /** Takes in what a look showed. */
 export function remember(memory: NativeMemory, look: NativeLook): NativeMemory {
   const { object } = look;
   if (object === undefined) return { ...memory, goneAt: memory.goneAt ?? look.at };
-  return { ...memory, takenUp: memory.takenUp || object.resourceVersion !== undefined };
+  const ended = endOf(object) !== undefined;
+  return {
+    ...memory,
+    takenUp: memory.takenUp || object.resourceVersion !== undefined,
+    ...(ended ? { endedAt: memory.endedAt ?? look.at } : {}),
+  };
 }
 
 /**
@@ -176,21 +140,29 @@ export function nextOfNative(
 ): NativeNext {
   const { object, controller, at } = look;
   if (object === undefined) return nextOfGone(name, controller, memory, at);
-  const ended = (['Failed', 'Succeeded'] as const).find((type) => isTrue(object, type));
-  if (ended !== undefined) {
-    return {
-      kind: 'end',
-      outcome: ended,
-      ...(object.why === undefined ? {} : { why: object.why }),
-      writerLeft: false,
-    };
-  }
+  const ended = endOf(object);
+  if (ended !== undefined) return nextOfEnded(object, ended, at - (memory.endedAt ?? at));
   return object.resourceVersion === undefined
     ? nextOfUntaken(object, look, memory, stopping)
     : nextOfRunning(object, controller, at, stopping);
 }
 
-/** Whether its controller still had it under way when it was last seen. */
+function endOf(object: NativeObject): 'Failed' | 'Succeeded' | undefined {
+  return (['Failed', 'Succeeded'] as const).find((type) => isTrue(object, type));
+}
+
+/**
+ * One that has ended is put away by another part of its controller (`migrationrunner.go` since 1.36): that trims the definition's
+ * `status.storedVersions`, and then says that it isn't running any more. Once it is deleted nothing does that.
+ */
+function nextOfEnded(object: NativeObject, outcome: 'Failed' | 'Succeeded', sinceMs: number): NativeNext {
+  const why = object.why === undefined ? {} : { why: object.why };
+  if (!isTrue(object, 'Running')) return { kind: 'end', outcome, ...why, writerLeft: false };
+  if (sinceMs > TAKE_UP_MS) return { kind: 'withdraw', outcome, why: object.why ?? 'nobody put it away' };
+  const words = `${object.name} says ${outcome}, and waits for kube-controller-manager to put it away`;
+  return { kind: 'follow', idle: true, words };
+}
+
 function isTrue({ conditions }: NativeObject, type: string): boolean {
   return conditions.some((condition) => condition.type === type && condition.status === 'True');
 }
@@ -249,10 +221,22 @@ function nextOfRunning(
   };
 }
 
+/**
+ * What is to be told of one that runs and moves nothing; undefined where it may just be slow. Nobody says why: its controller
+ * tries again for ever where an API server answers with an internal error, and looks at what needs nothing as well.
+ *
+ * @param movedAt - when it was last seen to have moved any, or began
+ */
+export function wordsOfStill(name: string, movedAt: number, at: number): string | undefined {
+  if (at - movedAt < TAKE_UP_MS) return undefined;
+  const since = new Date(movedAt).toISOString();
+  return `${name} has moved nothing since ${since}: either what it looks at needs nothing, or kube-controller-manager repeats what an API server answers with an error (is a webhook down?); see its log`;
+}
+
 function nextOfGone(
   name: string,
   controller: ControllerLease | undefined,
-  { takenUp, goneAt, withdrawn }: NativeMemory,
+  { takenUp, endedAt, goneAt, withdrawn }: NativeMemory,
   at: number,
 ): NativeNext {
   const how: { outcome: NativeOutcome; why: string } = withdrawn ?? {
@@ -260,7 +244,8 @@ function nextOfGone(
     why: 'somebody deleted it',
   };
   const end = { ...how, kind: 'end' } as const;
-  if (!takenUp) return { ...end, writerLeft: false };
+  // Whatever was to be written was written when it ended.
+  if (!takenUp || endedAt !== undefined) return { ...end, writerLeft: false };
   if (controller === undefined) return { ...end, writerLeft: true };
   // One that was elected later never saw it.
   if (ranOut(controller, at) || controller.acquiredAt > (goneAt ?? at) + CLOCKS_MS)

@@ -63,6 +63,16 @@ export function judgeController(asked: Asked<ControllerLease | undefined>, at: n
   };
 }
 
+/** What whoever moves storage versions by the engine should know, whatever the cluster is like. */
+export const EARLY_TRIM_CHECK: Check = {
+  name: 'trim by the storage version migrator',
+  outcome: 'warn',
+  detail:
+    'kube-controller-manager (since 1.36) removes the old versions from status.storedVersions as soon as it has ended, also when it failed, and before anything is proven or approved; keyferry puts them back at once, and removes them after its own proof and the approval',
+  remedy:
+    'change no definition meanwhile: in between, an API server would let a version go that objects may lie in; where that may not be, take the engine APIServer',
+};
+
 /** What whoever chooses the engine should know, whatever the cluster is like. */
 export const UNSTOPPABLE_CHECK: Check = {
   name: 'pause of the storage version migrator',

@@ -3,10 +3,20 @@ const LEAST = { APIServer: 1_000, Etcd: 5_000 } as const;
 /** Shards of one migration at most: each costs its parent a few events of history. */
 export const MAX_SHARDS = 128;
 
-/** How many shards a resource gets, of those that all resources share in proportion to their objects. */
-export function shardsFor(objects: number, allObjects: number, engine: keyof typeof LEAST): number {
+/**
+ * How many shards a resource gets, of those that all resources share in proportion to their objects.
+ *
+ * @param atOnce - shards walked at a time: all of them are a multiple of it, so that none is walked alone at the end
+ */
+export function shardsFor(
+  objects: number,
+  allObjects: number,
+  engine: keyof typeof LEAST,
+  atOnce: number,
+): number {
   if (objects === 0) return 0;
-  const all = Math.min(MAX_SHARDS, Math.ceil(allObjects / LEAST[engine]));
+  const worth = Math.min(MAX_SHARDS, Math.ceil(allObjects / LEAST[engine]));
+  const all = worth <= atOnce ? worth : worth - (worth % atOnce);
   return Math.max(1, Math.round((all * objects) / allObjects));
 }
 
@@ -26,7 +36,7 @@ const FIRST_CHUNK = { least: 50, most: 5_000 };
 /** What a chunk should take where objects are rewritten fast, in milliseconds: what Temporal takes for each is a small part of it. */
 const AIM_MS = { least: 2_000, most: 8_000 };
 /** In between it is such a part of all objects of the pass, so that whoever watches sees it go on. */
-const STEP = 1 / 50;
+const STEP = 1 / 25;
 
 /**
  * How many objects the first chunk of a shard may hold. A chunk is what a death repeats, and its end is when progress is

@@ -1,13 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import { admitStorage, storageNextSteps } from './storage-messages.ts';
+import { advanceStorage, initialStorage, type StorageEvent } from './storage-state.ts';
 import {
-  advanceStorage,
   decideStorage,
-  initialStorage,
   MAX_STORAGE_PASSES,
-  type StorageEvent,
   type StorageObserved,
+  type StorageStep,
 } from './storage-versions.ts';
+import { missingVersions } from './stored-resource.ts';
+import { arrivedOf, NO_VERSIONS, outside } from './version-tally.ts';
 
 const PASSED: StorageEvent = { kind: 'preflight', passed: true, trimmable: true };
 const COUNTED: StorageEvent = { kind: 'counted', outdated: 5, untold: 0 };
@@ -141,6 +142,76 @@ describe('the next step of a StorageVersionMigration', () => {
     expect(stepAfter(...BEGUN, ...again)).toBe('verify stop');
     const resumed: StorageEvent[] = [{ kind: 'held', reason: 'x' }, { kind: 'fenced' }, { kind: 'released' }];
     expect(stepAfter(...BEGUN, ...again, ...resumed)).toBe(`rewrite rewrite ${MAX_STORAGE_PASSES + 1}`);
+  });
+});
+
+describe('the first pass of the engine StorageVersionMigration', () => {
+  const natively = (...events: StorageEvent[]): StorageStep =>
+    decideStorage([...BEGUN, ...events].reduce(advanceStorage, initialStorage(true)));
+  const TRIED: StorageEvent[] = [{ kind: 'trying' }, { kind: 'tried', refused: 0 }];
+  const REFUSED: StorageEvent[] = [{ kind: 'trying' }, { kind: 'tried', refused: 2 }];
+  const RESUMED: StorageEvent[] = [{ kind: 'held', reason: 'x' }, { kind: 'fenced' }, { kind: 'released' }];
+
+  it.each<[string, StorageEvent[], object]>([
+    ['begins with a trial of every conversion', [], { kind: 'try' }],
+    ['goes on trying where it was interrupted', [{ kind: 'trying' }, ...RESUMED], { kind: 'try' }],
+    ['is handed over once all was tried', TRIED, { kind: 'rewrite', pass: 1, natively: true }],
+    ['is not handed over while any is refused', REFUSED, { kind: 'stop', phase: 'rewrite' }],
+    ['tries again when a person has mended that', [...REFUSED, ...RESUMED], { kind: 'try' }],
+    [
+      'goes on with what was handed over',
+      [...TRIED, { kind: 'rewriting', pass: 1 }, ...RESUMED],
+      { kind: 'rewrite', pass: 1, natively: true },
+    ],
+    ['is verified as any other', [...TRIED, ...REWRITTEN], { kind: 'agree' }],
+    [
+      'leaves what it left to the API servers',
+      [
+        ...TRIED,
+        ...REWRITTEN,
+        { kind: 'agreed' },
+        { kind: 'settled' },
+        { kind: 'census', outdated: 1, untold: 0 },
+      ],
+      { kind: 'rewrite', pass: 2, natively: false },
+    ],
+    ['is ended by a person amid the trial', [{ kind: 'trying' }, { kind: 'stopped' }], { kind: 'release' }],
+  ])('%s', (_, events, step) => expect(natively(...events)).toMatchObject(step));
+
+  it('is none where nothing lies in an old version', () => {
+    const events: StorageEvent[] = [PASSED, { kind: 'fenced' }, { ...COUNTED, outdated: 0 }];
+    expect(decideStorage(events.reduce(advanceStorage, initialStorage(true))).kind).toBe('agree');
+  });
+});
+
+describe('what has left the stored versions of a definition', () => {
+  const versions = ['v1', 'v2'].map((name) => ({ name, served: true, storage: name === 'v2' }));
+
+  it('can be put back where spec.versions still has it', () => {
+    expect(missingVersions(['v0', 'v1', 'v2'], { storedVersions: ['v2'], versions })).toEqual({
+      known: ['v1'],
+      unknown: ['v0'],
+    });
+  });
+  it('is nothing where all is as it was', () => {
+    expect(missingVersions(['v1', 'v2'], { storedVersions: ['v2', 'v1'], versions })).toEqual({
+      known: [],
+      unknown: [],
+    });
+  });
+});
+
+describe('what is left outside of a storage version', () => {
+  it('is what lies in another one, or nobody can tell; of that resource alone', () => {
+    const row = (resource: string, apiVersion: string, count: number) => ({ resource, apiVersion, count });
+    const rows = [row('a.b', 'b/v2', 5), row('a.b', 'b/v1', 2), row('a.b', 'sealed', 1), row('c', 'v1', 9)];
+    expect(outside({ ...NO_VERSIONS, rows }, 'a.b', 'b/v2')).toBe(3);
+  });
+  it('tells of all how many have arrived, also where a part was looked at', () => {
+    const part = { ...NO_VERSIONS, objects: 200, outdated: 40, untold: 10 };
+    expect(arrivedOf(part, 200)).toBe(150);
+    expect(arrivedOf(part, 2_000)).toBe(1_500);
+    expect(arrivedOf(NO_VERSIONS, 0)).toBe(0);
   });
 });
 

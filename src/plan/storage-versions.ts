@@ -15,6 +15,13 @@ export interface StorageObserved {
   fenced: boolean;
   /** `refused`: objects that refused for good. `inARow`: passes since a person looked at it. */
   rewrite: { pass: number; inARow: number; begun: boolean; finished: boolean; refused: number };
+  /** Of the engine `StorageVersionMigration`, whose first pass is the cluster's own migrator's; absent of API servers. */
+  native?: {
+    /** How far trying the conversion of every object got, which comes before anything is handed over. */
+    trial: 'due' | 'begun' | 'done';
+    /** Objects whose conversion failed, or loses something. */
+    refused: number;
+  };
   /** Whether every API server was seen to store the wanted versions, since the last rewriting. */
   agreed: boolean;
   /** Whether what was written before they agreed has landed, or timed out. */
@@ -44,6 +51,7 @@ export type StorageStep = { phase: StoragePhase; reason: string } & (
         | 'preflight'
         | 'fence'
         | 'count'
+        | 'try'
         | 'agree'
         | 'settle'
         | 'census'
@@ -53,53 +61,23 @@ export type StorageStep = { phase: StoragePhase; reason: string } & (
         | 'release'
         | 'hold';
     }
-  | { kind: 'rewrite'; pass: number }
+  /** `natively`: by the cluster's own migrator. */
+  | { kind: 'rewrite'; pass: number; natively: boolean }
   | { kind: 'wait'; gate: 'trim' }
   | { kind: 'stop'; remedy: string }
   | { kind: 'finish'; outcome: 'completed' | 'stopped' | 'failed' }
 );
 
-export type StorageEvent =
-  | { kind: 'preflight'; passed: boolean; trimmable: boolean }
-  | ({ kind: 'counted' } & VersionsView)
-  | { kind: 'fenced' | 'freed' | 'agreed' | 'settled' | 'approved' | 'trimmed' | 'released' | 'stopped' }
-  /** A definition isn't what it was when its objects were looked at. */
-  | { kind: 'redefined' }
-  | { kind: 'rewriting'; pass: number }
-  | { kind: 'rewritten'; refused: number }
-  | ({ kind: 'census' | 'delta' } & VersionsView)
-  | { kind: 'read'; failed: number }
-  | { kind: 'held'; reason: string };
-
 /** Passes of rewriting before it stops and asks: each should find fewer objects than the one before. */
 export const MAX_STORAGE_PASSES = 3;
-
-export function initialStorage(): StorageObserved {
-  return {
-    preflight: 'due',
-    trimmable: false,
-    counted: false,
-    holding: false,
-    fenced: false,
-    rewrite: { pass: 1, inARow: 1, begun: false, finished: false, refused: 0 },
-    agreed: false,
-    settled: false,
-    census: undefined,
-    reads: undefined,
-    approved: false,
-    delta: false,
-    trimmed: false,
-    stopping: false,
-    held: undefined,
-  };
-}
 
 /**
  * The next step: a pure function of what is known.
  *
  * Promise: a stored version is removed only after every API server stores the new one, what was written before has landed, a
  * census of etcd found no object in another version, all served versions could be read through every API server, a person
- * approved, and nothing that was written since lies in another version.
+ * approved, and nothing that was written since lies in another version. The cluster's own migrator, which removes it by its
+ * own word, is asked for nothing before every conversion was tried.
  */
 export function decideStorage(seen: StorageObserved): StorageStep {
   const step = seen.stopping && !seen.trimmed ? end('stopped', STOPPED) : towardsTrim(seen);
@@ -121,8 +99,7 @@ export function unheldStorage(seen: StorageObserved): StorageObserved {
   return { ...seen, held: undefined, fenced: true };
 }
 
-const STOPPED =
-  'ended by a person; nothing is lost, for every version is still served and stays among the stored ones';
+const STOPPED = 'ended by a person; nothing is lost, for every version is still served';
 
 function end(outcome: 'completed' | 'stopped' | 'failed', reason: string): StorageStep {
   return { kind: 'finish', phase: outcome, outcome, reason };
@@ -142,7 +119,7 @@ function towardsTrim(seen: StorageObserved): StorageStep {
   return rewriting(seen) ?? verifying(seen) ?? trimming(seen);
 }
 
-function rewriting({ rewrite }: StorageObserved): StorageStep | undefined {
+function rewriting({ rewrite, native }: StorageObserved): StorageStep | undefined {
   const phase = 'rewrite';
   if (rewrite.inARow > MAX_STORAGE_PASSES) {
     return {
@@ -153,8 +130,10 @@ function rewriting({ rewrite }: StorageObserved): StorageStep | undefined {
     };
   }
   if (!rewrite.finished) {
+    // What it leaves behind is the API servers'.
+    if (native !== undefined && rewrite.pass === 1) return handingOver(native);
     const reason = 'every object in another version is written anew by an API server';
-    return { kind: 'rewrite', phase, pass: rewrite.pass, reason };
+    return { kind: 'rewrite', phase, pass: rewrite.pass, natively: false, reason };
   }
   if (rewrite.refused > 0) {
     return {
@@ -165,6 +144,27 @@ function rewriting({ rewrite }: StorageObserved): StorageStep | undefined {
     };
   }
   return undefined;
+}
+
+function handingOver({ trial, refused }: NonNullable<StorageObserved['native']>): StorageStep {
+  const phase = 'rewrite';
+  if (trial === 'done') {
+    const reason = "every object in another version is written anew by the cluster's own migrator";
+    return { kind: 'rewrite', phase, pass: 1, natively: true, reason };
+  }
+  if (refused > 0) {
+    return {
+      kind: 'stop',
+      phase,
+      reason: `${objects(refused)} refused to be converted, and the cluster's own migrator was asked for nothing`,
+      remedy: 'see each with its reason in "keyferry status"; mend what it says, then resume',
+    };
+  }
+  return {
+    kind: 'try',
+    phase,
+    reason: "every object's conversion is tried before the cluster's own migrator is asked for anything",
+  };
 }
 
 function verifying(seen: StorageObserved): StorageStep | undefined {
@@ -221,81 +221,4 @@ function trimming(seen: StorageObserved): StorageStep {
   if (!seen.delta)
     return { kind: 'delta', phase, reason: 'what was written since the census is looked at right before' };
   return { kind: 'trim', phase, reason: 'no object lies in an old version any more' };
-}
-
-/** What is known once something has happened. */
-export function advanceStorage(seen: StorageObserved, event: StorageEvent): StorageObserved {
-  switch (event.kind) {
-    case 'preflight':
-      return { ...seen, preflight: event.passed ? 'passed' : 'failed', trimmable: event.trimmable };
-    case 'counted': {
-      const nothing = event.outdated === 0 && event.untold === 0;
-      return { ...seen, counted: true, rewrite: { ...seen.rewrite, finished: nothing } };
-    }
-    case 'fenced':
-      return { ...seen, fenced: true, holding: true };
-    case 'freed':
-      return { ...seen, holding: false };
-    case 'rewriting':
-      return {
-        ...seen,
-        rewrite: { ...seen.rewrite, pass: event.pass, begun: true, refused: 0 },
-        holding: true,
-      };
-    case 'rewritten':
-      return {
-        ...unverified(seen),
-        rewrite: { ...seen.rewrite, finished: true, refused: event.refused },
-      };
-    case 'agreed':
-      return { ...seen, agreed: true };
-    case 'settled':
-      return { ...seen, settled: true };
-    case 'redefined':
-      return unverified(seen);
-    case 'census':
-      return found({ ...seen, reads: undefined, delta: false }, event);
-    case 'delta': {
-      const next = found({ ...seen, delta: true }, event);
-      // What the census found holds on, unless something of this says otherwise.
-      return next.rewrite === seen.rewrite && event.untold === 0 ? { ...next, census: seen.census } : next;
-    }
-    case 'read':
-      return { ...seen, reads: { failed: event.failed } };
-    case 'approved':
-      return { ...seen, approved: true };
-    case 'trimmed':
-      return { ...seen, trimmed: true };
-    case 'held':
-      return { ...seen, held: event.reason, fenced: false };
-    case 'released':
-      return released(seen);
-    case 'stopped':
-      return { ...seen, stopping: true, held: undefined, fenced: false };
-  }
-}
-
-/** A census that found objects in another version leads back to rewriting. */
-function found(seen: StorageObserved, { outdated, untold }: VersionsView): StorageObserved {
-  if (outdated === 0) return { ...seen, census: { outdated, untold } };
-  return { ...unverified(seen), rewrite: nextPass(seen.rewrite, seen.rewrite.inARow + 1) };
-}
-
-function nextPass({ pass }: StorageObserved['rewrite'], inARow: number): StorageObserved['rewrite'] {
-  return { pass: pass + 1, inARow, begun: false, finished: false, refused: 0 };
-}
-
-function unverified(seen: StorageObserved): StorageObserved {
-  return { ...seen, agreed: false, settled: false, census: undefined, reads: undefined, delta: false };
-}
-
-/** A person resumed it: what made it stop is tried again. */
-function released(seen: StorageObserved): StorageObserved {
-  const again: StorageObserved = { ...seen, held: undefined };
-  const { rewrite, census, reads } = seen;
-  if (rewrite.inARow > MAX_STORAGE_PASSES) return { ...again, rewrite: { ...rewrite, inARow: 1 } };
-  if (rewrite.refused > 0 && rewrite.finished) return { ...again, rewrite: nextPass(rewrite, 1) };
-  if (census !== undefined && census.untold > 0) return unverified(again);
-  if (reads !== undefined && reads.failed > 0) return { ...again, reads: undefined };
-  return again;
 }

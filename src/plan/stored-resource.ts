@@ -31,6 +31,16 @@ export function oldVersions({ resource, definition }: StoredResource): string[] 
   return (definition?.storedVersions ?? []).filter((version) => version !== versionIn(resource.apiVersion));
 }
 
+/** What of a definition's stored versions from before has left them, and whether its spec still has it. */
+export function missingVersions(
+  before: readonly string[],
+  { storedVersions, versions }: Pick<Definition, 'storedVersions' | 'versions'>,
+): { known: string[]; unknown: string[] } {
+  const missing = before.filter((version) => !storedVersions.includes(version));
+  const isKnown = (version: string): boolean => versions.some(({ name }) => name === version);
+  return { known: missing.filter(isKnown), unknown: missing.filter((version) => !isKnown(version)) };
+}
+
 /** The old versions in which objects can be asked for, as apiVersions: what they say in them must outlive the rewriting. */
 export function comparable({ resource, definition }: StoredResource): string[] {
   const group = resource.apiVersion.split('/')[0] ?? '';

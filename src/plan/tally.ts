@@ -1,5 +1,6 @@
 import type { Explanation } from '../cluster/refusal.ts';
 import type { EnvelopeTarget } from '../envelope/types.ts';
+import { baseKeyId } from './generation.ts';
 
 /** Objects of one resource under one provider and key. */
 export interface CensusRow {
@@ -121,29 +122,24 @@ export function leftIn(
   target: EnvelopeTarget,
   goal: 'source' | 'target',
 ): number {
-  const outside = (row: CensusRow): boolean => {
-    if (row.provider === 'unknown') return false;
-    const inside = row.provider === (target.type === 'kms' ? 'kms v2' : target.type) && isKeyOf(row, target);
-    return goal === 'target' ? !inside : inside;
-  };
+  const outside = (row: CensusRow): boolean =>
+    row.provider !== 'unknown' && isUnder(row, target) === (goal === 'source');
   return rows.reduce((sum, row) => sum + (row.resource === resource && outside(row) ? row.count : 0), 0);
 }
 
-function isKeyOf({ key, keyId }: CensusRow, target: EnvelopeTarget): boolean {
+/** Whether the target sealed these. A kms target with a key id has every generation of it: what came back after it was left. */
+export function isUnder({ provider, key, keyId }: CensusRow, target: EnvelopeTarget): boolean {
   switch (target.type) {
     case 'identity':
-      return true;
+      return provider === 'identity';
     case 'aescbc':
     case 'aesgcm':
     case 'secretbox':
-      return key === target.keyName;
+      return provider === target.type && key === target.keyName;
     case 'kms':
-      return (
-        key === target.name &&
-        (target.keyId === undefined ||
-          keyId === target.keyId ||
-          keyId?.startsWith(`${target.keyId};generation=`) === true)
-      );
+      if (provider !== 'kms v2' || key !== target.name) return false;
+      if (target.keyId === undefined) return true;
+      return keyId !== undefined && [keyId, baseKeyId(keyId)].includes(target.keyId);
   }
 }
 

@@ -50,6 +50,18 @@ export function addVersions(whole: VersionTally, part: VersionTally): VersionTal
   };
 }
 
+/** How many objects of a resource lie in another version than the one given, or nobody can tell. */
+export function outside({ rows }: VersionTally, resource: string, apiVersion: string): number {
+  return rows
+    .filter((row) => row.resource === resource && row.apiVersion !== apiVersion)
+    .reduce((sum, { count }) => sum + count, 0);
+}
+
+/** How many of all objects of a resource lie where they shall, by those that were looked at. */
+export function arrivedOf({ objects, outdated, untold }: VersionTally, all: number): number {
+  return Math.round(((objects - outdated - untold) / Math.max(1, objects)) * all);
+}
+
 function addVersionRows(whole: readonly VersionRow[], part: readonly VersionRow[]): VersionRow[] {
   const rows = new Map<string, VersionRow>();
   for (const row of [...whole, ...part]) {

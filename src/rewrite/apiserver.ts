@@ -8,6 +8,7 @@ import { KeyferryError } from '../errors.ts';
 import { NOTHING, type ChunkCounts } from '../plan/counts.ts';
 import { count, everySecond, jittered, reasonToStall, type ObjectResult } from './chunk.ts';
 import type { ChunkLimits, ChunkOptions, ChunkResult, KeyRange, Refusal, RewriteEngine } from './engine.ts';
+import { inLanes } from './lanes.ts';
 import { outcomeOf } from './outcome.ts';
 import { isTried, tryConversion, type Trial } from './round-trip.ts';
 
@@ -26,7 +27,10 @@ export class ApiServerEngine implements RewriteEngine {
   readonly #trial: Trial | undefined;
   #next = 0;
 
-  /** @param trial - of resources whose storage version changes: which objects' conversion is tried before they are rewritten */
+  /**
+   * @param trial - of resources whose storage version changes: which objects' conversion is tried before they are rewritten, or
+   * without rewriting them
+   */
   constructor(cluster: Cluster, trial?: Trial) {
     this.#cluster = cluster;
     this.#trial = trial;
@@ -49,6 +53,46 @@ export class ApiServerEngine implements RewriteEngine {
       options.signal.aborted || Date.now() >= deadline || counts.examined >= limits.objects;
 
     const allowed = everySecond(options.guard);
+    /** Rewrites what was listed, and moves the cursor with it. @returns why it ended early, where it did */
+    const rewriteAll = async (entries: readonly EtcdEntry[]): Promise<string | undefined> => {
+      const size = options.pace.batch(limits.concurrency);
+      const opened = async (objects: number): Promise<string | undefined> => {
+        await allowed();
+        return await options.pace.next(objects);
+      };
+      let gate: ReturnType<typeof opened> | undefined;
+      let why: string | undefined;
+      await inLanes(entries, {
+        lanes: limits.concurrency,
+        may: async (index) => {
+          if (index % size === 0) gate = opened(Math.min(size, entries.length - index));
+          const closed = await gate;
+          why ??= closed;
+          if (why !== undefined || ended()) return false;
+          // It may have rested for long.
+          await allowed();
+          return true;
+        },
+        work: async (entry) => {
+          try {
+            return options.waived.get(entry.key) === entry.modRevision
+              ? { kind: 'waived' as const }
+              : await this.#rewrite(resource, entry, options);
+          } catch (error) {
+            why ??= reasonToStall(error, options.signal);
+            return undefined;
+          }
+        },
+        // What lies before the cursor is never in doubt.
+        done: (entry, result) => {
+          count(result, counts, refusals);
+          cursor = after(entry.key);
+          options.onProgress(cursor, counts, refusals);
+        },
+      });
+      return why;
+    };
+
     while (cursor !== undefined && stalled === undefined && !ended()) {
       const page = await this.#cluster.etcd.range({
         start: cursor,
@@ -56,32 +100,7 @@ export class ApiServerEngine implements RewriteEngine {
         limit: Math.min(PAGE, limits.objects - counts.examined),
         keysOnly: true,
       });
-      // A batch is done as a whole before the cursor moves: what lies before the cursor is never in doubt.
-      const size = options.pace.batch(limits.concurrency);
-      for (let at = 0; at < page.entries.length && !ended(); at += size) {
-        const batch = page.entries.slice(at, at + size);
-        await allowed();
-        stalled = await options.pace.next(batch.length);
-        if (stalled !== undefined) break;
-        // It may have rested for long.
-        await allowed();
-        const results = await Promise.allSettled(
-          batch.map(async (entry) =>
-            options.waived.get(entry.key) === entry.modRevision
-              ? { kind: 'waived' as const }
-              : await this.#rewrite(resource, entry, options),
-          ),
-        );
-        const failed = results.find((result) => result.status === 'rejected');
-        if (failed !== undefined) {
-          stalled = reasonToStall(failed.reason, options.signal);
-          break;
-        }
-        for (const result of results)
-          if (result.status === 'fulfilled') count(result.value, counts, refusals);
-        cursor = after(batch.at(-1)?.key ?? cursor);
-        options.onProgress(cursor, counts, refusals);
-      }
+      stalled = await rewriteAll(page.entries);
       if (stalled === undefined && !page.more && cursorIsPast(cursor, page.entries)) cursor = undefined;
     }
     // Asked once all is written: what etcd keeps from before it may still need the side that is left.
@@ -89,7 +108,11 @@ export class ApiServerEngine implements RewriteEngine {
     return { cursor, counts, refusals, revision, ...(stalled === undefined ? {} : { stalled }) };
   }
 
-  async #rewrite(resource: Resource, entry: EtcdEntry, { signal, met }: ChunkOptions): Promise<ObjectResult> {
+  async #rewrite(
+    resource: Resource,
+    entry: EtcdEntry,
+    { signal, met, wrote }: ChunkOptions,
+  ): Promise<ObjectResult> {
     const object = objectOf(resource, entry.key);
     const refused = (status: number | undefined, explanation: Explanation): ObjectResult => ({
       kind: 'refused',
@@ -106,6 +129,7 @@ export class ApiServerEngine implements RewriteEngine {
       const lossy = await tryConversion(this.#cluster.apiServers, resource, object, apiVersions);
       if (lossy !== undefined) return refused(lossy.status, lossy.why);
     }
+    if (this.#trial?.only === true) return { kind: 'current' };
     let why = '';
     const refusing = new Set<ApiServer>();
     for (let attempt = 1; attempt <= ATTEMPTS; attempt += 1) {
@@ -117,7 +141,9 @@ export class ApiServerEngine implements RewriteEngine {
         const outcome = outcomeOf(response);
         switch (outcome.kind) {
           case 'done':
-            return { kind: outcome.resourceVersion === String(entry.modRevision) ? 'current' : 'rewritten' };
+            if (outcome.resourceVersion === String(entry.modRevision)) return { kind: 'current' };
+            wrote(Number(outcome.resourceVersion ?? 0));
+            return { kind: 'rewritten' };
           case 'gone':
             return (await this.#isStill(entry)) ? refused(404, UNREACHABLE) : { kind: 'gone' };
           case 'refused':

@@ -8,7 +8,7 @@ import { KeyferryError } from '../errors.ts';
 export const MAX_PUTS = 128 - FENCE_OPERATIONS;
 /** Of a transaction, in bytes: well below what etcd takes (--max-request-bytes, 1.5 MiB). A larger value goes alone. */
 const MAX_BYTES = 1024 * 1024;
-/** What a compare, a put and a range take in a request beside keys and values, at most. */
+/** What a compare and a put take in a request beside keys and values, at most. */
 const OVERHEAD_BYTES = 64;
 
 /** A value that is to take the place of the one that was read. */
@@ -23,6 +23,8 @@ export interface BatchOutcome {
   lost: Replacement[];
   /** etcd doesn't take them, even alone. */
   tooLarge: Replacement[];
+  /** etcd's revision after it; absent where nothing was written. */
+  revision?: number;
   /** Why it isn't known what became of them, where that is the reason. */
   unanswered?: string;
 }
@@ -45,9 +47,9 @@ export function batchesOf(all: readonly Replacement[]): Replacement[][] {
   return open.length === 0 ? batches : [...batches, open];
 }
 
-/** The key stands in the compare, in the put, and in the question what is there instead. */
+/** The key stands in the compare and in the put. */
 function bytesOf({ read, value }: Replacement): number {
-  return value.length + 3 * Buffer.byteLength(read.key) + OVERHEAD_BYTES;
+  return value.length + 2 * Buffer.byteLength(read.key) + OVERHEAD_BYTES;
 }
 
 /**
@@ -69,7 +71,7 @@ export async function writeBatch(
       const { outcome } = answer;
       return { ...outcome, lost: [...lost, ...outcome.lost] };
     }
-    if (answer.written) break;
+    if (answer.written) return { lost, tooLarge: [], revision: answer.revision };
     const { present } = answer;
     const untouched = left.filter(({ read }, i) => present[i] === read.modRevision);
     // One of them at least was touched: else nothing would have lost.
@@ -80,13 +82,14 @@ export async function writeBatch(
   return { lost, tooLarge: [] };
 }
 
-type Answer = { written: true } | { written: false; present: number[] } | { outcome: BatchOutcome };
+type Answer =
+  { written: true; revision: number } | { written: false; present: number[] } | { outcome: BatchOutcome };
 
 async function send(cluster: Cluster, fence: Fence, batch: readonly Replacement[]): Promise<Answer> {
   const keys = batch.map(({ read }) => Buffer.from(read.key));
   const keyOf = (i: number): Buffer => keys[i] ?? Buffer.alloc(0);
   try {
-    const { succeeded, responses } = await compareFenced(cluster, fence, {
+    const { succeeded, revision } = await compareFenced(cluster, fence, {
       compare: batch.map(({ read }, i) => ({
         key: keyOf(i),
         target: 'Mod',
@@ -97,9 +100,15 @@ async function send(cluster: Cluster, fence: Fence, batch: readonly Replacement[
       success: batch.map(({ value }, i): IRequestOp => ({
         request_put: { key: keyOf(i), value, ignore_lease: true },
       })),
-      failure: keys.map((key): IRequestOp => ({ request_range: { key, keys_only: true } })),
     });
-    return succeeded ? { written: true } : { written: false, present: responses.map(presentIn) };
+    if (succeeded) return { written: true, revision };
+    // Asked only now: a transaction that carries these questions is half as large again, and nearly none needs them.
+    const { responses } = await cluster.etcd.txn({
+      compare: [],
+      success: keys.map((key): IRequestOp => ({ request_range: { key, keys_only: true } })),
+      failure: [],
+    });
+    return { written: false, present: responses.map(presentIn) };
   } catch (error) {
     if (!(error instanceof KeyferryError)) throw error;
     if (error.code === 'TooLargeForEtcd') return { outcome: await inParts(cluster, fence, batch) };

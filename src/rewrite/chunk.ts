@@ -11,13 +11,23 @@ export type ObjectResult =
   /** An object's own trouble: it can't be rewritten for good. */
   | { kind: 'refused'; refusal: Refusal };
 
-/** A process that was stopped for a while asks before it goes on, whatever it was in the midst of. */
+/**
+ * A process that was stopped for a while asks before it goes on, whatever it was in the midst of. Those that ask at the same time share
+ * an answer.
+ */
 export function everySecond(guard: () => Promise<void>): () => Promise<void> {
   let checkedAt = 0;
+  let asking: Promise<void> | undefined;
+  const ask = async () => {
+    // An answer may be as old as the question.
+    const askedAt = Date.now();
+    await guard();
+    checkedAt = askedAt;
+  };
   return async () => {
     if (Date.now() - checkedAt < GUARD_MS) return;
-    await guard();
-    checkedAt = Date.now();
+    asking ??= ask().finally(() => (asking = undefined));
+    await asking;
   };
 }
 

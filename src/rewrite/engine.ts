@@ -68,6 +68,8 @@ export interface ChunkOptions {
   pace: ChunkPace;
   /** Told of each request that was answered: when it was sent (milliseconds since the epoch), and whether it was refused for lack of room. */
   met: (sentAt: number, refused: boolean) => void;
+  /** Told of etcd's revision with which objects were written. */
+  wrote: (revision: number) => void;
   /** Values that are left as they are: by their key, the revision that wrote them. */
   waived: ReadonlyMap<string, number>;
 }

@@ -121,7 +121,7 @@ export class EtcdEngine implements RewriteEngine {
     resource: Resource,
     entries: readonly EtcdEntry[],
     allowed: () => Promise<void>,
-    { waived, signal, met }: ChunkOptions,
+    { waived, signal, met, wrote }: ChunkOptions,
   ): Promise<ObjectResult[]> {
     const results: ObjectResult[] = [];
     const refuse = (key: string, { reason, remedy }: Explanation): void => {
@@ -147,6 +147,7 @@ export class EtcdEngine implements RewriteEngine {
         const sentAt = Date.now();
         const outcome = await writeBatch(this.#cluster, this.#fence, batch);
         if (outcome.unanswered === undefined) met(sentAt, false);
+        if (outcome.revision !== undefined) wrote(outcome.revision);
         for (const { read } of outcome.tooLarge) refuse(read.key, OUTGROWN);
         const written = batch.length - outcome.lost.length - outcome.tooLarge.length;
         for (let i = 0; i < written; i += 1) results.push({ kind: 'rewritten' });

@@ -51,6 +51,11 @@ export class Pace {
     return gauge === undefined || reason === undefined ? undefined : { gauge, reason };
   }
 
+  /** Why nothing may be written, where that is so. */
+  get paused(): Verdict['gauge'] {
+    return this.#last?.level === 'pause' ? this.#last.gauge : undefined;
+  }
+
   async #asked(): Promise<Verdict> {
     this.#last = await this.#verdict();
     return this.#last;

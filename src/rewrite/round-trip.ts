@@ -13,12 +13,14 @@ export type RoundTrip =
   | { kind: 'untried' }
   | { kind: 'refused'; status?: number; why: Explanation };
 
-/** Which objects are tried before they are rewritten. */
+/** Which objects are tried, before they are rewritten. */
 export interface Trial {
   /** The versions, other than the storage version, in which objects may lie. */
   apiVersions: readonly string[];
   /** One object of so many. */
   every: number;
+  /** Nothing is rewritten afterwards: another one does that. */
+  only?: true;
 }
 
 /** Fields of metadata that are no content: each write may change them. */

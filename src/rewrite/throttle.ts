@@ -7,6 +7,7 @@ import { FREE, govern, STEP_MS, type Verdict } from '../plan/governor.ts';
 import type { ScheduleWindow } from '../plan/schedule.ts';
 import { RecentRequests } from './met.ts';
 import { Renewed } from './renewed.ts';
+import { OwnWrites } from './own-writes.ts';
 
 /** A verdict stands for so long; whoever works on the cluster in this process shares it. */
 const VERDICT_MS = 1_000;
@@ -24,12 +25,14 @@ interface Seen<T> {
 export class Throttle {
   readonly #cluster: Cluster;
   readonly #requests = new RecentRequests();
+  readonly #writes = new OwnWrites();
   readonly #status: Renewed<EtcdStatus>;
   readonly #metrics: Renewed<EtcdMetrics[]>;
   readonly #servers = new Past<ServerLoad>(({ name, startedAt }) => `${name} ${startedAt}`);
   readonly #members = new Past<MemberLoad>(({ endpoint }) => endpoint);
+  readonly #growth = new Growth();
   #verdict: { at: number; verdict: Promise<Verdict> } | undefined;
-  #last = { at: -Infinity, verdict: FREE };
+  #last: { at: number; verdict: Verdict } = { at: -Infinity, verdict: FREE };
 
   constructor(cluster: Cluster) {
     this.#cluster = cluster;
@@ -42,6 +45,11 @@ export class Throttle {
     const now = Date.now();
     this.#requests.add(now, now - sentAt, refused);
   };
+
+  /** Tells the revision of etcd that keyferry has just written objects of a resource with. */
+  wrote(resource: string, revision: number): void {
+    this.#writes.add(resource, Date.now(), revision);
+  }
 
   /**
    * How fast rewriting may go on now. What doesn't answer isn't waited for, the first time aside: the engine meets it too.
@@ -66,15 +74,16 @@ export class Throttle {
     const at = Date.now();
     const sight: Sight = {
       servers: look === undefined ? [] : this.#servers.compared(seenServers(look)),
-      members: status === undefined ? [] : this.#members.compared(seenMembers(status, metrics)),
+      members: status === undefined ? [] : this.#members.compared(seenMembers(status, metrics, this.#growth)),
       alarms: status?.value.alarms ?? [],
       requests: this.#requests.summary(at),
+      lags: look === undefined ? [] : this.#writes.lags(look),
       schedule,
       at,
     };
     // The first verdict counts as a whole step.
     const sinceMs = Math.min(STEP_MS, at - this.#last.at);
-    const verdict = govern(readingsOf(sight), this.#last.verdict.factor, sinceMs);
+    const verdict = govern(readingsOf(sight), this.#last.verdict, sinceMs);
     this.#last = { at, verdict };
     return verdict;
   }
@@ -97,8 +106,9 @@ function seenServers({ at, loads }: CloseLook): Seen<ServerLoad> {
 
 /** Sizes are asked for every second, the rest with etcd's metrics: what is counted is compared at that distance. */
 function seenMembers(
-  status: { value: EtcdStatus },
+  status: { value: EtcdStatus; at: number },
   metrics: { value: EtcdMetrics[]; at: number } | undefined,
+  growth: Growth,
 ): Seen<MemberLoad> {
   return {
     at: metrics?.at ?? 0,
@@ -110,6 +120,7 @@ function seenMembers(
           endpoint: member.endpoint,
           dbSize: member.dbSize,
           dbInUse: member.dbInUse,
+          growth: growth.of(member.endpoint, status.at, member.dbInUse),
           // 0 is how a member is told to take what is usual, which differs by version.
           quotaBytes: told?.quotaBytes === 0 ? undefined : told?.quotaBytes,
           leaderChanges: told?.leaderChanges,
@@ -119,6 +130,20 @@ function seenMembers(
       ];
     }),
   };
+}
+
+/** How fast what members have in use grows, from one status to the next. */
+class Growth {
+  readonly #last = new Map<string, { at: number; bytes: number; perSecond?: number }>();
+
+  of(endpoint: string, at: number, bytes: number): number | undefined {
+    const last = this.#last.get(endpoint);
+    if (last?.at === at) return last.perSecond;
+    const near = last !== undefined && at - last.at <= PAST_MS;
+    const perSecond = near ? ((bytes - last.bytes) * 1000) / (at - last.at) : undefined;
+    this.#last.set(endpoint, { at, bytes, ...(perSecond === undefined ? {} : { perSecond }) });
+    return perSecond;
+  }
 }
 
 /** Keeps of each the look before the newest, and the first one. */

@@ -170,6 +170,15 @@ spec:
     );
   });
 
+  it("may be the cluster's own migrator's, but at no time of the day", () => {
+    const engine = 'engine: StorageVersionMigration';
+    expect(parseAny(document(engine), 's.yaml').spec).toMatchObject({ engine: 'StorageVersionMigration' });
+    const schedule = 'pace: { schedule: [{ from: "22:00", to: "06:00" }] }';
+    expect(() => parseAny(document(`${engine}\n  ${schedule}`), 's.yaml')).toThrow(
+      /spec.pace.schedule: can't be kept by the engine StorageVersionMigration/,
+    );
+  });
+
   it('is told of a field that was meant otherwise', () => {
     expect(() => parseAny(document('gates: { trimm: Auto }'), 's.yaml')).toThrow(/did you mean "trim"/);
   });

@@ -5,6 +5,7 @@ import {
   encryptionConfiguration,
   name,
   pace,
+  refuseSchedule,
   resources,
   verifyBy,
   type ClusterSpec,
@@ -126,16 +127,7 @@ export const migrationSchema = z.strictObject({
         .prefault({})
         .describe('Where the short-lived objects live that prove what an API server reads and writes.'),
     })
-    .check((ctx) => {
-      const { engine, pace } = ctx.value;
-      if (engine !== 'StorageVersionMigration' || pace.schedule === undefined) return;
-      ctx.issues.push({
-        code: 'custom',
-        input: pace.schedule,
-        path: ['pace', 'schedule'],
-        message: "can't be kept by the engine StorageVersionMigration, which nothing stops; take APIServer",
-      });
-    }),
+    .check(refuseSchedule),
 });
 
 /** A Migration document with its defaults filled in. Holds references only; never key material. */

@@ -43,6 +43,12 @@ const etcd = z.strictObject({
     .strictObject({ caFile: z.string().min(1), certFile: z.string().min(1), keyFile: z.string().min(1) })
     .optional()
     .describe('Files on the machine of each worker, and of the engine Etcd on each node.'),
+  defragment: z
+    .enum(['Never', 'WhenFull'])
+    .default('Never')
+    .describe(
+      'WhenFull: where the file of a member nearly reaches its quota, keyferry defragments one member after another.',
+    ),
 });
 
 /** What clients of a cluster need. */
@@ -140,6 +146,18 @@ export const pace = z
       ),
   })
   .prefault({});
+
+/** For an engine that nothing stops: no time of the day can be kept. */
+export function refuseSchedule(ctx: z.core.ParsePayload<{ engine: string; pace: PaceSpec }>): void {
+  const { engine, pace: given } = ctx.value;
+  if (engine !== 'StorageVersionMigration' || given.schedule === undefined) return;
+  ctx.issues.push({
+    code: 'custom',
+    input: given.schedule,
+    path: ['pace', 'schedule'],
+    message: "can't be kept by the engine StorageVersionMigration, which nothing stops; take APIServer",
+  });
+}
 
 /** @param reads - what is read where a document doesn't say */
 export const verifyBy = (reads: 'Sample' | 'All') =>

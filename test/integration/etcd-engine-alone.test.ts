@@ -75,8 +75,10 @@ describe('the engine Etcd', () => {
     await seal(target, keys.slice(300));
     const before = new Map((await stored(resource)).map(({ key, modRevision }) => [key, modRevision]));
     const progress: number[] = [];
+    const wrote = new Set<number>();
     const result = await rewritten(resource, undefined, {
       onProgress: (_, { examined }) => progress.push(examined),
+      wrote: (revision) => wrote.add(revision),
     });
     expect(result).toMatchObject({
       cursor: undefined,
@@ -88,6 +90,7 @@ describe('the engine Etcd', () => {
       expect(await chain.open(value, Buffer.from(key))).toEqual({ plaintext: OBJECT, stale: false });
       expect(modRevision === before.get(key)).toBe(keys.indexOf(key) >= 300);
       expect(modRevision).toBeLessThanOrEqual(result.revision);
+      expect(wrote.has(modRevision)).toBe(keys.indexOf(key) < 300);
     }
     expect((await rewritten(resource)).counts).toMatchObject({ rewritten: 0, current: 400 });
   });

@@ -1,9 +1,9 @@
 import { randomBytes } from 'node:crypto';
 import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { Journal } from '../../lab/journal.ts';
+import { waitFor } from '../../lab/wait.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { whatIsWrong } from '../support/aftermath.ts';
 import { CleanUp } from '../support/clean-up.ts';
@@ -54,14 +54,11 @@ describe('the engine StorageVersionMigration', () => {
   }
 
   async function untilNatives(what: string, fits: (all: Native[]) => boolean): Promise<Native[]> {
-    const deadline = Date.now() + 120_000;
-    for (;;) {
-      // The API server is restarted meanwhile.
-      const all = await natives().catch(() => []);
-      if (fits(all)) return all;
-      if (Date.now() > deadline) throw new Error(`waited for ${what} in vain: ${JSON.stringify(all)}`);
-      await sleep(200);
-    }
+    // The API server is restarted meanwhile: what throws is asked again.
+    return await waitFor({ what, timeoutMs: 120_000, intervalMs: 200 }, async () => {
+      const all = await natives();
+      return fits(all) && all;
+    });
   }
 
   /** From one key of the lab to a new one. */

@@ -1,27 +1,25 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { waitFor } from '../../lab/wait.ts';
 import { type Check } from '../../src/plan/preflight.ts';
 import { type StorageVersionReport } from '../../workflows/storage-version-migration.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { jsonOf } from '../support/cli.ts';
 import { ControlPlane } from '../support/control-plane.ts';
 import { ConversionWebhook } from '../support/conversion-webhook.ts';
-import { storedUnder } from '../support/etcd.ts';
 import { type RunningMigration } from '../support/running-migration.ts';
-import { customResource, letKeyferryMove, movingTo } from '../support/storage-versions.ts';
+import { movingTo } from '../support/storage-versions.ts';
 import { startSelfieWriter, type SelfieWriter } from '../support/selfie-writer.ts';
+import { Selfies } from '../support/selfies.ts';
 
 jest.setTimeout(400_000);
 
-const CRDS = customResource.path;
 const SELFIES = 'selfierequests.stable.example.com';
-const GROUP = '/apis/stable.example.com';
 const OBJECTS = 120;
 
 describe('a custom resource whose storage version moved from v1 to v2', () => {
   const cleanUp = new CleanUp();
   let plane: ControlPlane;
   let webhook: ConversionWebhook;
+  let selfies: Selfies;
   let writer: SelfieWriter;
   let migration: RunningMigration;
 
@@ -31,81 +29,10 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
       (up) => up.down(),
     );
     webhook = cleanUp.keep(await ConversionWebhook.start(plane.lab), (one) => one.down());
-    await ask('POST', CRDS, definition({ v1: ['hostPort'] }, 'v1'));
-    await letKeyferryMove(plane, 'stable.example.com', 'selfierequests');
-    await onEveryNode('v1 to be served', 'v1', 404);
-    for (let i = 0; i < OBJECTS; i += 1) {
-      const metadata = { name: nameOf(i), namespace: 'default' };
-      // Some say nothing at all, as cr1 of the Kubernetes documentation.
-      const content = i % 10 === 0 ? {} : { hostPort: `host-${i}:${i}` };
-      await ask('POST', `${GROUP}/v1/namespaces/default/selfierequests`, {
-        apiVersion: 'stable.example.com/v1',
-        kind: 'SelfieRequest',
-        metadata,
-        ...content,
-      });
-    }
-    const change = definition({ v2: ['host', 'port'], v1: ['hostPort'] }, 'v2').spec;
-    await ask('PATCH', `${CRDS}/${SELFIES}`, { spec: change });
-    await onEveryNode('v2 to be served', 'v2', 200);
+    selfies = await Selfies.up(plane, webhook, OBJECTS);
   });
 
   afterAll(() => cleanUp.run());
-
-  function nameOf(i: number): string {
-    return `cr-${String(i).padStart(3, '0')}`;
-  }
-
-  function definition(fields: Record<string, string[]>, storage: string) {
-    const versions = Object.entries(fields).map(([version, texts]) => [
-      version,
-      Object.fromEntries(texts.map((text) => [text, { type: 'string' }])),
-    ]);
-    const { url, caBundle } = webhook;
-    const conversion = {
-      strategy: 'Webhook',
-      webhook: { clientConfig: { url, caBundle }, conversionReviewVersions: ['v1'] },
-    };
-    return customResource.definition(
-      'selfierequests',
-      'SelfieRequest',
-      Object.fromEntries(versions) as Record<string, object>,
-      storage,
-      { group: 'stable.example.com', conversion },
-    );
-  }
-
-  async function ask(method: string, path: string, body?: object): Promise<Record<string, unknown>> {
-    const type = method === 'PATCH' ? 'application/merge-patch+json' : undefined;
-    const { status, text } = await plane.ask('cp-1', method, path, body, type);
-    if (status >= 300) throw new Error(`${method} ${path} answered ${status}: ${text}`);
-    return JSON.parse(text) as Record<string, unknown>;
-  }
-
-  async function onEveryNode(what: string, version: string, status: number): Promise<void> {
-    for (const node of plane.lab.nodes) {
-      await waitFor({ what: `${what} by ${node}`, timeoutMs: 60_000, intervalMs: 200 }, async () => {
-        const path = `${GROUP}/${version}/namespaces/default/selfierequests/${nameOf(1)}`;
-        const answer = await plane.ask(node, 'GET', path);
-        // Until a definition is served, the answer is a 404 of another kind.
-        return answer.status === status && /selfierequest/i.test(answer.text);
-      });
-    }
-  }
-
-  /** The names of the seeded objects that lie in a version, as etcd's own bytes say. */
-  async function lyingAs(version: string): Promise<string[]> {
-    const values = await storedUnder(plane.lab, '/registry/stable.example.com/selfierequests/');
-    return values
-      .map(({ value }) => JSON.parse(value.toString()) as { apiVersion: string; metadata: { name: string } })
-      .filter(({ apiVersion }) => apiVersion === `stable.example.com/${version}`)
-      .map(({ metadata }) => metadata.name);
-  }
-
-  async function storedVersions(): Promise<string[]> {
-    const { status } = await ask('GET', `${CRDS}/${SELFIES}`);
-    return (status as { storedVersions: string[] }).storedVersions;
-  }
 
   const moving = movingTo(SELFIES, {
     encrypted: false,
@@ -144,14 +71,16 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
     expect(check?.outcome).toBe('fail');
     expect(check?.detail).toMatch(/default\/cr-\d+ as stable.example.com\/v1 through cp-[12]: .*hostPort/);
     expect(check?.detail).not.toContain('host-');
-    expect(await lyingAs('v2')).toEqual([]);
+    expect(await selfies.lyingAs('v2')).toEqual([]);
   });
 
   test('one that begins to drop it while objects are rewritten stops the run, and they stay as they were', async () => {
     writer = cleanUp.keep(await startSelfieWriter(plane.lab), (one) => one.stop());
     migration = await plane.start({}, moving);
     await migration.until('a part to be rewritten', ({ rewrite }) => rewrite.rewritten > 10);
-    const victims = new Set((await lyingAs('v1')).filter((name) => name.startsWith('cr-')).slice(-40));
+    const victims = new Set(
+      (await selfies.lyingAs('v1')).filter((name) => name.startsWith('cr-')).slice(-40),
+    );
     webhook.dropsFor = (name) => victims.has(name);
     const seen = await untilItStops();
     expect(seen.phase).toBe('rewrite');
@@ -162,12 +91,12 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
       /back to stable.example.com\/v1 it loses or changes hostPort; it was not rewritten/,
     );
     expect(refusal?.remedy).toContain('let the conversion');
-    for (const { name } of seen.refusals) expect(await lyingAs('v1')).toContain(name);
-    expect(await storedVersions()).toEqual(['v1', 'v2']);
+    for (const { name } of seen.refusals) expect(await selfies.lyingAs('v1')).toContain(name);
+    expect(await selfies.storedVersions()).toEqual(['v1', 'v2']);
   });
 
   test('one that answers an object with an error stops it, and nothing of the answer is told', async () => {
-    const [victim = ''] = (await lyingAs('v1')).filter(
+    const [victim = ''] = (await selfies.lyingAs('v1')).filter(
       (name) => name.startsWith('cr-') && !name.endsWith('0'),
     );
     webhook.dropsFor = () => false;
@@ -179,8 +108,8 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
       'the conversion webhook for stable.example.com/v1 answered with an error',
     );
     expect(JSON.stringify(seen)).not.toContain('host-');
-    expect(await lyingAs('v1')).toContain(victim);
-    expect(await storedVersions()).toEqual(['v1', 'v2']);
+    expect(await selfies.lyingAs('v1')).toContain(victim);
+    expect(await selfies.storedVersions()).toEqual(['v1', 'v2']);
   });
 
   test('one that is down stops it', async () => {
@@ -190,7 +119,7 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
     const seen = await untilItStops();
     expect(seen.refusals[0]?.reason).toContain('did not answer');
     expect(seen.refusals[0]?.remedy).toContain('spec.conversion');
-    expect(await storedVersions()).toEqual(['v1', 'v2']);
+    expect(await selfies.storedVersions()).toEqual(['v1', 'v2']);
     await webhook.up();
   });
 
@@ -208,14 +137,14 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
 
   test('the old version is removed once no object lies in it and a person approved', async () => {
     await migration.untilPhase('trim', 'waiting');
-    expect(await lyingAs('v1')).toEqual([]);
-    expect(await storedVersions()).toEqual(['v1', 'v2']);
+    expect(await selfies.lyingAs('v1')).toEqual([]);
+    expect(await selfies.storedVersions()).toEqual(['v1', 'v2']);
     const early = await migration.tell('approve cutover');
     expect(early.code).toBe(77);
     await migration.order('approve trim');
     const report = (await migration.report()) as unknown as StorageVersionReport;
     expect(report.outcome).toBe('completed');
-    expect(await storedVersions()).toEqual(['v2']);
+    expect(await selfies.storedVersions()).toEqual(['v2']);
     expect(report.resources).toEqual([
       { resource: SELFIES, storageVersion: 'v2', storedBefore: ['v1', 'v2'], storedAfter: ['v2'] },
     ]);
@@ -231,15 +160,7 @@ describe('a custom resource whose storage version moved from v1 to v2', () => {
     await writer.stop();
     expect(writer.writes).toBeGreaterThan(20);
     expect(await writer.lost()).toEqual([]);
-    for (let i = 0; i < OBJECTS; i += 1) {
-      const at = (version: string) => `${GROUP}/${version}/namespaces/default/selfierequests/${nameOf(i)}`;
-      const { hostPort } = await ask('GET', at('v1'));
-      const { host, port } = await ask('GET', at('v2'));
-      const empty = i % 10 === 0;
-      expect([hostPort, host, port]).toEqual(
-        empty ? [undefined, undefined, undefined] : [`host-${i}:${i}`, `host-${i}`, String(i)],
-      );
-    }
+    expect(await selfies.changed()).toEqual([]);
   });
 
   test('once more there is nothing to do, and a rollback before the end only ends it', async () => {

@@ -139,11 +139,12 @@ describe('a migration that the cluster can only just bear', () => {
     await migration.until('a part to be rewritten', ({ rewrite }) => rewrite.done > 0);
     const stop = flood(150);
     try {
-      const { throttle } = await migration.until(
-        'it to slow down',
-        (seen) => (seen.throttle?.slowed ?? []).length > 0,
+      // What is slow on a busy machine may be told, too, and before.
+      await migration.until('it to slow down for that', (seen) =>
+        (seen.throttle?.slowed ?? []).some((why) =>
+          /wait in the queues of cp-1|cp-1 has just refused/.test(why),
+        ),
       );
-      expect(throttle?.slowed.join()).toMatch(/wait in the queues of cp-1|cp-1 has just refused/);
     } finally {
       await stop();
     }
@@ -174,7 +175,7 @@ describe('a migration that the cluster can only just bear', () => {
       300_000,
     );
     expect(shards.stalled.join()).toMatch(
-      /etcd's database \(http\S+\) has \d+ % of its quota of \d+ MB in use \(limit 90 %\), until API servers compact it/,
+      /etcd's database \(http\S+\) has \d+ % of its quota of \d+ MB in use( and grows by [\d.]+ MB a second)? \(limit 90 %\), until API servers compact it/,
     );
     await migration.untilPhase('soak', 'waiting', 400_000);
     await expectAllUnder(plane, TARGET_FORMAT);
@@ -182,7 +183,8 @@ describe('a migration that the cluster can only just bear', () => {
 
   test('never makes etcd raise its alarm, and loses nothing', async () => {
     expect(alarms).toEqual([]);
-    expect((await migration.finish()).outcome).toBe('completed');
+    // Two compactions may be waited for.
+    expect((await migration.finish(400_000)).outcome).toBe('completed');
     await expectReadable(plane, OBJECTS);
     expect(alarms).toEqual([]);
   });

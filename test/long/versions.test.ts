@@ -1,7 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
-import { writeConfig } from '../../lab/config.ts';
 import { Journal } from '../../lab/journal.ts';
-import { Lab } from '../../lab/lab.ts';
 import { pinnedVersion, previousApiServer, serverModules } from '../../lab/server-modules.ts';
 import { findServer } from '../../lab/servers.ts';
 import { type Progress } from '../../src/plan/progress.ts';
@@ -10,6 +8,7 @@ import { type TimelineEntry } from '../../workflows/types.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
 import { TARGET_FORMAT } from '../support/etcd.ts';
+import { restartAs } from '../support/own-server.ts';
 import { expectAllUnder, expectNothingLost, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(900_000);
@@ -41,25 +40,13 @@ describe.each(['APIServer', 'Etcd'])(
       return Object.fromEntries(await Promise.all(told));
     }
 
-    /** Restarts an API server with another binary; with that of all where none is given. */
-    async function restartAs(node: string, binary?: string): Promise<void> {
-      const { config } = Lab.open(plane.lab.dir);
-      const apiServers = config.apiServers.map((server) => {
-        if (server.node !== node) return server;
-        const { binary: _, ...own } = server;
-        return { ...own, ...(binary === undefined ? {} : { binary }) };
-      });
-      writeConfig({ ...config, apiServers });
-      await Lab.open(plane.lab.dir).restartApiServer(node);
-    }
-
     beforeAll(async () => {
       const previous = await findServer(previousApiServer, (line) => process.stderr.write(`${line}\n`));
       plane = cleanUp.keep(
         await ControlPlane.up({ seed: { secrets: OBJECTS - 100, configMaps: 100 } }),
         (up) => up.down(),
       );
-      await restartAs('cp-2', previous);
+      await restartAs(plane.lab.dir, 'cp-2', { binary: previous });
       versions = [await versionsNow()];
       journal = cleanUp.keep(await Journal.start(plane.lab, { rate: 20, writers: 2 }), (one) => one.stop());
       const migration = await plane.start({
@@ -71,10 +58,10 @@ describe.each(['APIServer', 'Etcd'])(
         );
       };
       await rewritten(0.15);
-      await restartAs('cp-2');
+      await restartAs(plane.lab.dir, 'cp-2');
       versions.push(await versionsNow());
       await rewritten(0.45);
-      await restartAs('cp-1', previous);
+      await restartAs(plane.lab.dir, 'cp-1', { binary: previous });
       versions.push(await versionsNow());
       await rewritten(0.7);
       report = await migration.finish();

@@ -37,7 +37,17 @@ afterAll(() => {
 
 describe('histories that were written by a release replay under the present code', () => {
   it('are there for each kind of workflow', () => {
-    for (const type of ['migration-completed', 'migration-rolled-back', 'rewriteShard', 'census']) {
+    for (const type of [
+      'migration-completed',
+      'migration-rolled-back',
+      'migration-completed-natively',
+      'storageVersionMigration-completed',
+      'storageVersionMigration-completed-natively',
+      'rewriteShard',
+      'nativeMigration',
+      'census',
+      'versions',
+    ]) {
       expect(histories.filter((file) => file.endsWith(`-${type}.json`))).not.toHaveLength(0);
     }
   });

@@ -3,6 +3,7 @@ import type { Cluster } from '../../src/cluster/cluster.ts';
 import { endOfPrefix, type EtcdClient } from '../../src/cluster/etcd.ts';
 import type { Resource } from '../../src/cluster/resources.ts';
 import type { EnvelopeChain } from '../../src/envelope/chain.ts';
+import { chunkOptions } from '../../src/rewrite/chunk-options.test-helper.ts';
 import { type ChunkLimits, type ChunkOptions, type ChunkResult } from '../../src/rewrite/engine.ts';
 import { EtcdEngine } from '../../src/rewrite/etcd.ts';
 
@@ -36,6 +37,8 @@ export interface ChunkOfAll {
   limits?: Partial<ChunkLimits>;
   /** Where it begins; at the beginning unless given. */
   start?: string;
+  /** Where it ends; at the end unless given. */
+  end?: string;
 }
 
 /** One chunk of the engine Etcd over all objects of a resource, in an etcd without API servers. */
@@ -43,7 +46,7 @@ export async function rewriteChunk(
   client: EtcdClient,
   chain: EnvelopeChain,
   resource: Resource,
-  { txn = (request, send) => send(request), options, limits, start }: ChunkOfAll = {},
+  { txn = (request, send) => send(request), options, limits, start, end }: ChunkOfAll = {},
 ): Promise<ChunkResult> {
   const cluster = {
     spec: { etcd: { prefix: '/registry' } },
@@ -57,16 +60,8 @@ export async function rewriteChunk(
   } as unknown as Cluster;
   return await new EtcdEngine(cluster, FENCE, chain).rewriteChunk(
     resource,
-    { start: start ?? resource.etcdPrefix, end: endOfPrefix(resource.etcdPrefix) },
+    { start: start ?? resource.etcdPrefix, end: end ?? endOfPrefix(resource.etcdPrefix) },
     { timeMs: 60_000, objects: 10_000, concurrency: 4, objectsPerSecond: 0, ...limits },
-    {
-      signal: new AbortController().signal,
-      guard: () => Promise.resolve(),
-      onProgress: () => undefined,
-      pace: { batch: (most) => most, next: () => Promise.resolve(undefined) },
-      met: () => undefined,
-      waived: new Map(),
-      ...options,
-    },
+    chunkOptions(options),
   );
 }

@@ -113,6 +113,13 @@ export function keepCompacting(lab: Lab, everyMs: number): Compacting {
   };
 }
 
+/** Writes beside all objects, and throws all of etcd's history before that away: whoever listed by now can't go on. */
+export async function outdateAll(lab: Lab): Promise<void> {
+  const put = { key: Buffer.from('/outdated').toString('base64'), value: '' };
+  const { header } = (await askEtcd(lab, '/v3/kv/put', put)) as { header: { revision: string } };
+  await askEtcd(lab, '/v3/kv/compaction', { revision: header.revision });
+}
+
 /** @returns 1, the number of compactions; an API server that compacts too may have been faster, which is an error */
 async function compact(lab: Lab): Promise<number> {
   const { header } = (await askEtcd(lab, '/v3/maintenance/status', {})) as { header: { revision: string } };

@@ -97,10 +97,10 @@ export class RunningMigration {
   }
 
   /** Approves cutover and cleanup when they are due, and answers with the report. */
-  async finish(): Promise<MigrationReport> {
-    await this.untilPhase('soak', 'waiting');
+  async finish(phaseWithinMs?: number): Promise<MigrationReport> {
+    await this.untilPhase('soak', 'waiting', phaseWithinMs);
     await this.order('approve cutover');
-    await this.untilPhase('cutover', 'waiting');
+    await this.untilPhase('cutover', 'waiting', phaseWithinMs);
     await this.order('approve cleanup');
     return await this.report();
   }

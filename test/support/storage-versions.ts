@@ -64,7 +64,7 @@ export async function letKeyferryMove(plane: ControlPlane, group: string, plural
 
 /** A StorageVersionMigration of a lab, made of its Migration. */
 export function movingTo(
-  resource: string,
+  resources: string | readonly string[],
   { encrypted, ...spec }: { encrypted: boolean } & Record<string, unknown>,
 ) {
   return ({ apiVersion, spec: { cluster } }: MigrationDocument) => {
@@ -75,7 +75,7 @@ export function movingTo(
       metadata: { name: 'lab-storage-versions' },
       spec: {
         cluster: encrypted ? { ...bare, encryptionConfiguration } : bare,
-        resources: [resource],
+        resources: [resources].flat(),
         ...spec,
       },
     };

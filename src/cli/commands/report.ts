@@ -4,7 +4,7 @@ import type { MigrationReport } from '../../../workflows/report.ts';
 import type { StorageVersionReport } from '../../../workflows/storage-version-migration.ts';
 import { progressQuery, timelineQuery } from '../../../workflows/messages.ts';
 import type { TimelineEntry } from '../../../workflows/types.ts';
-import type { ChunkCounts } from '../../plan/counts.ts';
+import { countsText } from '../../plan/counts.ts';
 import type { ReadsTally } from '../../plan/tally.ts';
 import { columns, print } from '../output.ts';
 import { refused, renderLook, renderVersions, unreadable, waived } from '../render.ts';
@@ -97,6 +97,7 @@ function renderStorageReport(report: StorageVersionReport): string {
     ...(report.reads === undefined ? [] : renderReads(report.reads)),
     '',
     ...report.passes.map(({ pass, counts }) => `pass ${pass}: ${countsText(counts)}`),
+    ...native(report.native ?? []),
     ...refused(report.refusals),
     '',
     renderTimeline(report.timeline),
@@ -105,10 +106,6 @@ function renderStorageReport(report: StorageVersionReport): string {
 
 function renderReads({ read, failed, failures }: ReadsTally): string[] {
   return ['', `${read} reads through the API servers, ${failed} failed.`, ...unreadable(failures)];
-}
-
-function countsText({ examined, rewritten, current, gone, refused: refusing }: ChunkCounts): string {
-  return `${examined} objects: ${rewritten} rewritten, ${current} current, ${gone} gone, ${refusing} refused`;
 }
 
 function renderTimeline(timeline: readonly TimelineEntry[]): string {
