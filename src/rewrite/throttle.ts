@@ -6,21 +6,14 @@ import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from '../pla
 import { FREE, govern, STEP_MS, type Verdict } from '../plan/governor.ts';
 import type { ScheduleWindow } from '../plan/schedule.ts';
 import { RecentRequests } from './met.ts';
-import { Renewed } from './renewed.ts';
 import { OwnWrites } from './own-writes.ts';
+import { Growth, Past, type Seen } from './past.ts';
+import { Renewed } from './renewed.ts';
 
 /** A verdict stands for so long; whoever works on the cluster in this process shares it. */
 const VERDICT_MS = 1_000;
 /** A look at all API servers, or at etcd's metrics, moves megabytes. */
 export const LOOK_MS = 5_000;
-/** What lies further back isn't compared with: a migration may have stood still in between. */
-const PAST_MS = 60_000;
-
-interface Seen<T> {
-  at: number;
-  loads: readonly T[];
-}
-
 /** What one process knows of how a cluster bears its rewriting, and how fast it may go on. */
 export class Throttle {
   readonly #cluster: Cluster;
@@ -130,43 +123,4 @@ function seenMembers(
       ];
     }),
   };
-}
-
-/** How fast what members have in use grows, from one status to the next. */
-class Growth {
-  readonly #last = new Map<string, { at: number; bytes: number; perSecond?: number }>();
-
-  of(endpoint: string, at: number, bytes: number): number | undefined {
-    const last = this.#last.get(endpoint);
-    if (last?.at === at) return last.perSecond;
-    const near = last !== undefined && at - last.at <= PAST_MS;
-    const perSecond = near ? ((bytes - last.bytes) * 1000) / (at - last.at) : undefined;
-    this.#last.set(endpoint, { at, bytes, ...(perSecond === undefined ? {} : { perSecond }) });
-    return perSecond;
-  }
-}
-
-/** Keeps of each the look before the newest, and the first one. */
-class Past<T> {
-  readonly #nameOf: (load: T) => string;
-  readonly #first = new Map<string, T>();
-  #newest: Seen<T> | undefined;
-  #before: Seen<T> | undefined;
-
-  constructor(nameOf: (load: T) => string) {
-    this.#nameOf = nameOf;
-  }
-
-  compared(seen: Seen<T>): { now: T; before: T | undefined; first: T | undefined }[] {
-    if (seen.at !== this.#newest?.at) this.#before = this.#newest;
-    this.#newest = seen;
-    const near = this.#before !== undefined && seen.at - this.#before.at <= PAST_MS;
-    return seen.loads.map((now) => {
-      const name = this.#nameOf(now);
-      const first = this.#first.get(name) ?? now;
-      this.#first.set(name, first);
-      const before = near ? this.#before?.loads.find((one) => this.#nameOf(one) === name) : undefined;
-      return { now, before, first };
-    });
-  }
 }
