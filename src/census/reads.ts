@@ -25,31 +25,39 @@ export async function readObjects(
   resource: Resource,
   objects: readonly { namespace?: string; name: string }[],
   signal: AbortSignal,
-  onBatch: () => void,
+  onRead: () => void,
 ): Promise<Reads> {
   const part: Reads = { read: 0, failed: 0, failures: [], stopped: false };
-  for (let at = 0; at < objects.length; at += CONCURRENCY) {
-    if (signal.aborted) return { ...part, stopped: true };
-    const batch = objects.slice(at, at + CONCURRENCY);
-    await Promise.all(
-      servers.flatMap((server) =>
-        batch.map(async (object) => {
-          const response = await readOne(server, resource, object);
-          const { status } = response;
-          // Deleted since it was listed: there is nothing left to read.
-          if (status === 404) return;
-          part.read += 1;
-          if (status === 200) return;
-          part.failed += 1;
-          if (part.failures.length >= MAX_EXAMPLES) return;
-          const why = explain(response);
-          part.failures.push({ resource: resource.name, ...object, apiServer: server.name, status, ...why });
-        }),
-      ),
-    );
-    onBatch();
-  }
+  const read = async (server: ApiServer, object: (typeof objects)[number]) => {
+    const response = await readOne(server, resource, object);
+    const { status } = response;
+    // Deleted since it was listed: there is nothing left to read.
+    if (status === 404) return;
+    part.read += 1;
+    if (status === 200) return;
+    part.failed += 1;
+    if (part.failures.length >= MAX_EXAMPLES) return;
+    const why = explain(response);
+    part.failures.push({ resource: resource.name, ...object, apiServer: server.name, status, ...why });
+  };
+  // All readers take from the same queue. One that leaves it closes it, and the others stop as well.
+  const queue = each(objects);
+  const reader = async () => {
+    for (const object of queue) {
+      if (signal.aborted) {
+        part.stopped = true;
+        return;
+      }
+      await Promise.all(servers.map((server) => read(server, object)));
+      onRead();
+    }
+  };
+  await Promise.all(Array.from({ length: CONCURRENCY }, reader));
   return part;
+}
+
+function* each<T>(all: readonly T[]): Generator<T, void> {
+  yield* all;
 }
 
 /**
