@@ -27,11 +27,12 @@ export async function rewriteChunkBy(
   const refusedBefore = resumed?.refusals ?? [];
   const named = (refusals: ChunkResult['refusals']) => [...refusedBefore, ...refusals].slice(0, MAX_REFUSALS);
   const throttle = throttleOf(cluster);
-  const pace = new Pace(
-    limits.objectsPerSecond,
-    () => throttle.verdict(guarded.known, schedule),
-    cancellationSignal(),
-  );
+  const pace = new Pace({
+    objectsPerSecond: limits.objectsPerSecond,
+    verdict: () => throttle.verdict(guarded.known, schedule),
+    turn: throttle.turn,
+    signal: cancellationSignal(),
+  });
   const result = await beating(async (tell) => {
     const chunk = await engine.rewriteChunk(
       resource,

@@ -46,7 +46,7 @@ export interface ChunkResult {
 
 /** Why rewriting isn't at full speed: the words may change by a figure while the gauge stays. */
 export interface Slowed {
-  gauge: NonNullable<Verdict['gauge']>;
+  gauge: NonNullable<Verdict['gauge']> | 'beginning';
   reason: string;
 }
 

@@ -10,7 +10,7 @@ function pace(objectsPerSecond: number, ...verdicts: Verdict[]): Pace {
   let asked = 0;
   const verdict = (): Promise<Verdict> =>
     Promise.resolve(verdicts[Math.min(asked++, verdicts.length - 1)] ?? FREE);
-  return new Pace(objectsPerSecond, verdict, new AbortController().signal);
+  return new Pace({ objectsPerSecond, verdict, turn: () => 0, signal: new AbortController().signal });
 }
 
 describe('the pace of a chunk', () => {
@@ -38,13 +38,33 @@ describe('the pace of a chunk', () => {
 
   it('makes the first batch wait too, so that chunk after chunk keeps to the rate', async () => {
     const stop = new AbortController();
-    const perHour = new Pace(1 / 3_600, () => Promise.resolve(FREE), stop.signal);
+    const perHour = new Pace({
+      objectsPerSecond: 1 / 3_600,
+      verdict: () => Promise.resolve(FREE),
+      turn: () => 0,
+      signal: stop.signal,
+    });
     let begun = false;
     const next = perHour.next(1).then(() => (begun = true));
     expect(await pace(0, FREE).next(1)).toBeUndefined();
     expect(begun).toBe(false);
     stop.abort();
     await next;
+  });
+
+  it('waits for its turn, and tells that it begins slowly', async () => {
+    const taken: number[] = [];
+    const turn = (objects: number): number => {
+      taken.push(objects);
+      return taken.length === 1 ? 5 : 0;
+    };
+    const { signal } = new AbortController();
+    const begins = new Pace({ objectsPerSecond: 0, verdict: () => Promise.resolve(SLOW), turn, signal });
+    expect(await begins.next(16)).toBeUndefined();
+    expect(begins.slowed?.gauge).toBe('beginning');
+    await begins.next(8);
+    expect(begins.slowed?.gauge).toBe('queues');
+    expect(taken).toEqual([16, 8]);
   });
 
   it('cuts batches to a second of the rate', () => {

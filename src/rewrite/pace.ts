@@ -5,24 +5,38 @@ import type { Slowed } from './engine.ts';
 /** A rest is never longer: the activity that rests has to answer in time. */
 const LONGEST_REST_MS = 5 * 60_000;
 
+/** What one chunk keeps to. */
+export interface PaceOptions {
+  /** 0: no limit. */
+  objectsPerSecond: number;
+  /** How fast the governor lets rewriting go on now. */
+  verdict: () => Promise<Verdict>;
+  /** Takes the next turn of all chunks of this process for a batch; answers with how many milliseconds it is away. */
+  turn: (objects: number) => number;
+  /** Ends a rest. */
+  signal: AbortSignal;
+}
+
+const BEGINNING: Slowed = {
+  gauge: 'beginning',
+  reason: 'rewriting begins slowly, for the watch caches of API servers grow with what they see',
+};
+
 /** Keeps one chunk to the rate that is asked for, and to what the governor lets it do. */
 export class Pace {
-  readonly #objectsPerSecond: number;
-  readonly #verdict: () => Promise<Verdict>;
-  readonly #signal: AbortSignal;
+  readonly #options: PaceOptions;
   #since = Date.now();
   #last: Verdict | undefined;
+  #begins = false;
 
-  /** @param objectsPerSecond - 0: no limit */
-  constructor(objectsPerSecond: number, verdict: () => Promise<Verdict>, signal: AbortSignal) {
-    this.#objectsPerSecond = objectsPerSecond;
-    this.#verdict = verdict;
-    this.#signal = signal;
+  constructor(options: PaceOptions) {
+    this.#options = options;
   }
 
   /** How many objects a batch may hold, of as many as it could. */
   batch(most: number): number {
-    return this.#objectsPerSecond === 0 ? most : Math.min(most, Math.max(1, this.#objectsPerSecond));
+    const { objectsPerSecond } = this.#options;
+    return objectsPerSecond === 0 ? most : Math.min(most, Math.max(1, objectsPerSecond));
   }
 
   /**
@@ -33,12 +47,12 @@ export class Pace {
    */
   async next(objects: number): Promise<string | undefined> {
     const { factor } = await this.#asked();
-    const rest = restMs(objects, Date.now() - this.#since, factor, this.#objectsPerSecond);
-    if (rest > 0) {
-      await sleep(Math.min(rest, LONGEST_REST_MS), undefined, { signal: this.#signal }).catch(
-        () => undefined,
-      );
-    }
+    const { objectsPerSecond, signal, turn } = this.#options;
+    const own = restMs(objects, Date.now() - this.#since, factor, objectsPerSecond);
+    const others = turn(objects);
+    this.#begins = others > own;
+    const rest = Math.min(LONGEST_REST_MS, Math.max(own, others));
+    if (rest > 0) await sleep(rest, undefined, { signal }).catch(() => undefined);
     const { level, reason } = await this.#asked();
     this.#since = Date.now();
     return level === 'pause' ? (reason ?? 'paused') : undefined;
@@ -46,6 +60,7 @@ export class Pace {
 
   /** What has slowed the chunk down at its end. */
   get slowed(): Slowed | undefined {
+    if (this.#begins) return BEGINNING;
     if (this.#last?.level !== 'slow') return undefined;
     const { gauge, reason } = this.#last;
     return gauge === undefined || reason === undefined ? undefined : { gauge, reason };
@@ -57,7 +72,7 @@ export class Pace {
   }
 
   async #asked(): Promise<Verdict> {
-    this.#last = await this.#verdict();
+    this.#last = await this.#options.verdict();
     return this.#last;
   }
 }

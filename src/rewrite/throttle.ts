@@ -9,6 +9,7 @@ import { RecentRequests } from './met.ts';
 import { OwnWrites } from './own-writes.ts';
 import { Growth, Past, type Seen } from './past.ts';
 import { Renewed } from './renewed.ts';
+import { SlowStart } from './slow-start.ts';
 
 /** A verdict stands for so long; whoever works on the cluster in this process shares it. */
 const VERDICT_MS = 1_000;
@@ -24,6 +25,7 @@ export class Throttle {
   readonly #servers = new Past<ServerLoad>(({ name, startedAt }) => `${name} ${startedAt}`);
   readonly #members = new Past<MemberLoad>(({ endpoint }) => endpoint);
   readonly #growth = new Growth();
+  readonly #start = new SlowStart();
   #verdict: { at: number; verdict: Promise<Verdict> } | undefined;
   #last: { at: number; verdict: Verdict } = { at: -Infinity, verdict: FREE };
 
@@ -43,6 +45,9 @@ export class Throttle {
   wrote(resource: string, revision: number): void {
     this.#writes.add(resource, Date.now(), revision);
   }
+
+  /** Takes the next turn for a batch: how many milliseconds it is away. */
+  readonly turn = (objects: number): number => this.#start.turn(objects, Date.now());
 
   /**
    * How fast rewriting may go on now. What doesn't answer isn't waited for, the first time aside: the engine meets it too.
