@@ -1,6 +1,6 @@
 import { activityInfo } from '@temporalio/activity';
-import { after, endOfPrefix } from '../src/cluster/etcd.ts';
-import { keysAtOnceOf } from '../src/cluster/listing.ts';
+import { endOfPrefix } from '../src/cluster/etcd.ts';
+import { keysAtOnceOf, keyWindows } from '../src/cluster/listing.ts';
 import type { PlannedShard, PlanShardsInput } from '../workflows/types.ts';
 import { beating } from './beating.ts';
 import type { ClusterDependencies } from './dependencies.ts';
@@ -43,10 +43,7 @@ export function scanActivities({ clusters }: ClusterDependencies) {
     const limit = await keysAtOnceOf(etcd, total);
     const done: PlannedShard[] = [...(resumed?.shards ?? [])];
     let open = { ...(resumed?.open ?? { start, objects: 0 }) };
-    let at: string | undefined = resumed?.at ?? start;
-    // The last shard takes all that is left.
-    while (at !== undefined && done.length + 1 < shards) {
-      const { entries, more } = await etcd.range({ start: at, end, limit, keysOnly: true });
+    for await (const { entries, end: at } of keyWindows(etcd, resumed?.at ?? start, end, () => limit)) {
       for (const { key } of entries) {
         if (open.objects >= size && done.length + 1 < shards) {
           done.push({ ...open, end: key });
@@ -54,9 +51,9 @@ export function scanActivities({ clusters }: ClusterDependencies) {
         }
         open.objects += 1;
       }
-      const last = entries.at(-1);
-      at = more && last !== undefined ? after(last.key) : undefined;
-      if (at !== undefined) tell({ shards: [...done], open: { ...open }, at, total } satisfies ScanProgress);
+      // The last shard takes all that is left.
+      if (done.length + 1 >= shards) break;
+      tell({ shards: [...done], open: { ...open }, at, total } satisfies ScanProgress);
     }
     const counted = done.reduce((sum, shard) => sum + shard.objects, 0);
     return [...done, { ...open, end, objects: Math.max(open.objects, total - counted) }];

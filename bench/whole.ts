@@ -27,6 +27,8 @@ interface Sample {
   /** Seconds since the migration began. */
   readonly at: number;
   readonly phase: string;
+  /** What it was waiting for, where it told. */
+  readonly waitingFor?: string;
   /** What slowed it down, or made it pause. */
   readonly slowed: readonly string[];
   /** MiB, by process: anonymous memory, which doesn't count the pages of etcd's file. */
@@ -124,7 +126,8 @@ async function watch(
     last = await uses();
     const memory = Object.fromEntries(Object.entries(last).map(([name, { anonymous }]) => [name, anonymous]));
     const slowed = [...(seen?.throttle?.slowed ?? []), ...(seen?.shards.stalled ?? [])];
-    samples.push({ at: Math.round((Date.now() - begun) / 100) / 10, phase, slowed, memory });
+    const at = Math.round((Date.now() - begun) / 100) / 10;
+    samples.push({ at, phase, ...(seen?.waitingFor ? { waitingFor: seen.waitingFor } : {}), slowed, memory });
     if (phase !== said) console.log(`${String(samples.at(-1)?.at)} s: ${phase}`);
     said = phase;
     if (seen?.state === 'paused') throw new Error(`it stands still: ${seen.waitingFor}`);

@@ -1,5 +1,5 @@
 import { after, type EtcdClient, type EtcdEntry, type EtcdPage, type RangeQuery } from '../cluster/etcd.ts';
-import { keysAtOnce, keysAtOnceOf } from '../cluster/listing.ts';
+import { keysAtOnce, keysAtOnceOf, keyWindows } from '../cluster/listing.ts';
 
 /** Bytes a page aims at: values go from 100 B to more than 1 MiB, and memory stays flat. */
 const PAGE_BYTES = 4 * 1024 * 1024;
@@ -42,20 +42,16 @@ export function pagesOf(
 async function* pagesByWindows(etcd: EtcdClient, start: string, end: string): AsyncGenerator<Page> {
   let size = FIRST_PAGE;
   let limit = keysAtOnce(Infinity);
-  for (let at: string | undefined = start; at !== undefined;) {
-    const window = await etcd.range({ start: at, end, limit, keysOnly: true });
+  for await (const window of keyWindows(etcd, start, end, () => limit)) {
     const keys = window.entries.map(({ key }) => key);
-    const last = keys.at(-1);
-    const next: string | undefined = window.more && last !== undefined ? after(last) : undefined;
     let [objects, bytes] = [0, 0];
-    for await (const page of pagesBetween(etcd, at, keys, next ?? end, size)) {
+    for await (const page of pagesBetween(etcd, window.start, keys, window.end, size)) {
       yield { ...page, next: page.next === end ? undefined : page.next };
       if (page.entries.length > 0) size = pageAfter(page.entries);
       objects += page.entries.length;
       bytes += bytesOf(page.entries);
     }
     limit = keysAtOnce(bytes / Math.max(1, objects));
-    at = next;
   }
 }
 
@@ -145,17 +141,15 @@ async function* changedPages(
 ): AsyncGenerator<Page> {
   const { count } = await etcd.count(start, end);
   const limit = await keysAtOnceOf(etcd, count);
-  for (let at: string | undefined = start; at !== undefined;) {
-    const { entries, more, revision } = await etcd.range({ start: at, end, limit, keysOnly: true });
-    const last = entries.at(-1);
-    at = more && last !== undefined ? after(last.key) : undefined;
+  for await (const window of keyWindows(etcd, start, end, () => limit)) {
+    const { entries, revision } = window;
     for (const range of changedRanges(entries, sinceRevision)) {
       for await (const page of wholePages(etcd, range, { minModRevision: sinceRevision })) {
         // The window's revision: what changed around these values since it was read is not among them.
         yield { entries: page.entries, revision, next: page.next ?? range.end };
       }
     }
-    yield { entries: [], revision, next: at };
+    yield { entries: [], revision, next: window.end === end ? undefined : window.end };
   }
 }
 

@@ -1,6 +1,6 @@
 import type { ApiResponse, ApiServer } from '../cluster/api-server.ts';
-import { after, endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
-import { keysAtOnceOf } from '../cluster/listing.ts';
+import { endOfPrefix, type EtcdClient } from '../cluster/etcd.ts';
+import { keysAtOnceOf, keyWindows } from '../cluster/listing.ts';
 import { explain, isPassing } from '../cluster/refusal.ts';
 import { objectOf, objectPath, type Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
@@ -88,10 +88,10 @@ export async function readFrom(
   // Few are read of each page of a sample.
   const { count } = await etcd.count(at, end);
   const limit = Math.min(PAGE * options.every, await keysAtOnceOf(etcd, count));
-  while (at !== undefined && !options.signal.aborted && Date.now() < deadline) {
-    const page = await etcd.range({ start: at, end, limit, keysOnly: true });
-    const chosen = page.entries.filter((_, i) => (passed + i) % options.every === 0);
-    passed += page.entries.length;
+  for await (const window of keyWindows(etcd, at, end, () => limit)) {
+    if (options.signal.aborted || Date.now() >= deadline) break;
+    const chosen = window.entries.filter((_, i) => (passed + i) % options.every === 0);
+    passed += window.entries.length;
     const { stopped, ...part } = await readObjects(
       servers,
       resource,
@@ -101,12 +101,11 @@ export async function readFrom(
       options.signal,
       options.onProgress,
     );
-    // Stopped within a page: it is read again from its begin.
+    // Stopped within a window: it is read again from its begin.
     if (stopped) break;
     tally = addReads(tally, part);
     options.onProgress();
-    const last = page.entries.at(-1);
-    at = page.more && last !== undefined ? after(last.key) : undefined;
+    at = window.end === end ? undefined : window.end;
   }
   return { tally, cursor: at };
 }

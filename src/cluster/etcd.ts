@@ -14,6 +14,8 @@ export interface EtcdPage {
   entries: EtcdEntry[];
   /** Whether the range holds more. */
   more: boolean;
+  /** Keys of the whole range. */
+  count: number;
   /** etcd's revision when it answered. */
   revision: number;
 }
@@ -80,6 +82,7 @@ export class EtcdClient {
     return {
       entries: response.kvs.map(entryOf),
       more: response.more,
+      count: Number(response.count),
       revision: Number(response.header.revision),
     };
   }
