@@ -471,7 +471,7 @@ export interface MigrationState extends RunState {
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
   /** Objects that persons gave up; those with a proof are left out of rewriting, census and reads. */
   waivers: Waiver[];
-  /** When the present writer was proven on all API servers. */
+  /** When the present writer was proven on all API servers, before anything was rewritten. */
   writerSince?: number;
   /** Until when it soaks; 0 before that has begun. */
   soakUntil: number;

@@ -1,4 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import type { WorkflowHandle } from '@temporalio/client';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
@@ -15,7 +16,21 @@ import { expectAllUnder, expectReadable } from '../support/whole.ts';
 
 jest.setTimeout(400_000);
 
+type History = Awaited<ReturnType<WorkflowHandle['fetchHistory']>>;
+type HistoryEvent = NonNullable<History['events']>[number];
+
 const OBJECTS = 60;
+/** The labs' request timeout, and the margin. */
+const LATE_MS = 5_000 + 10_000;
+
+function typeOf({ activityTaskScheduledEventAttributes: about }: HistoryEvent): string {
+  return about?.activityType?.name ?? '';
+}
+
+/** Milliseconds of a time, or of a duration. */
+function msOf(time: HistoryEvent['eventTime']): number {
+  return Number(time?.seconds ?? NaN) * 1_000 + (time?.nanos ?? NaN) / 1e6;
+}
 
 describe('a value under the source that lands after everything was rewritten', () => {
   const cleanUp = new CleanUp();
@@ -54,6 +69,20 @@ describe('a value under the source that lands after everything was rewritten', (
     await migration.untilPhase('soak', 'waiting');
     expect((await happened()).join('\n')).toMatch(/pass 1 done[^]*pass 2 done/);
     expect(formats(await migratedValues(plane.lab))).not.toHaveProperty('k8s:enc:aescbc:v1:key1:');
+  });
+
+  test('is waited for from the proof of the writer on, not from the end of rewriting', async () => {
+    const { events } = await plane.temporal.workflow.getHandle(migration.workflowId).fetchHistory();
+    const all = events ?? [];
+    const scheduled = (type: string, from: number): number =>
+      all.findIndex((event, i) => i > from && typeOf(event) === type);
+    const planned = scheduled('planShards', 0);
+    const provenAgain = scheduled('proveWriting', planned);
+    const timer = all.find((event, i) => i > provenAgain && event.timerStartedEventAttributes != null);
+    expect(planned).toBeGreaterThan(0);
+    expect(provenAgain).toBeGreaterThan(planned);
+    const until = msOf(timer?.eventTime) + msOf(timer?.timerStartedEventAttributes?.startToFireTimeout);
+    expect(until - LATE_MS).toBeLessThan(msOf(all[planned]?.eventTime));
   });
 
   test('after the census is found by the delta census, before the source leaves', async () => {
