@@ -70,7 +70,11 @@ async function untilTheEnd<S extends RunState, T extends AnyStep, R>(
     const why = await attempt(run, step, carryOut);
     failures = why === undefined ? 0 : failures + 1;
     run.failed(why);
-    if (why === undefined) continue;
+    if (why === undefined) {
+      // What the last step waited for isn't what the next one does.
+      if (run.step().kind !== step.kind) run.waitFor(undefined);
+      continue;
+    }
     await pauseUnlessTold(run, Math.min(LONGEST_PAUSE_MS, 2_000 * 2 ** Math.min(failures, 5)));
   }
 }
