@@ -46,8 +46,9 @@ export async function prove(run: MigrationRun, arrangement: Arrangement): Promis
   const [keyId] = proof.keyIds;
   if (keyId !== undefined && (await steady(run, arrangement, keyId)) === 'not yet') return;
   const [keyIdHash] = proof.keyIdHashes ?? [];
-  // Once rewriting has begun, this proof only shows that the writer is still the same: whatever doubts it ends the pass.
-  const stays = run.state.seen.rewrite.begun && patched('writer-stays');
+  const { seen, writerSince } = run.state;
+  // Once rewriting has begun, this proof only shows that the writer is still the same, unless something has changed.
+  const stays = seen.rewrite.begun && writerSince !== undefined && patched('writer-stays');
   run.patch({
     ...(stays ? {} : { writerSince: Date.now() }),
     ...(keyId === undefined || side === 'source' ? {} : { keyId }),

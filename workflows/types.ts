@@ -471,8 +471,8 @@ export interface MigrationState extends RunState {
   passes: { side: 'source' | 'target'; pass: number; counts: ChunkCounts }[];
   /** Objects that persons gave up; those with a proof are left out of rewriting, census and reads. */
   waivers: Waiver[];
-  /** When the present writer was proven on all API servers, before anything was rewritten. */
-  writerSince?: number;
+  /** When the present writer was proven on all API servers, before anything was rewritten; absent since one changed. */
+  writerSince?: number | undefined;
   /** Until when it soaks; 0 before that has begun. */
   soakUntil: number;
 }

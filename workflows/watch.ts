@@ -29,8 +29,8 @@ function tellChanges(run: MigrationRun, seen: ClusterLook): 'same' | 'changed' {
   if (changes.some(({ byKeyId }) => byKeyId)) run.patch({ sealing: undefined, steadySince: undefined });
   for (const { server, kind, why } of changes) {
     run.note({ actor: 'keyferry', verified: true, what: `${server} changed`, reason: why });
-    // It was restarted for this file before, and then it drifted: that is another time.
-    run.patch({ restarted: { ...run.state.restarted, [server]: '' } });
+    // It was restarted for this file before, and then it drifted: that is another time. What a new process ran at first isn't known.
+    run.patch({ restarted: { ...run.state.restarted, [server]: '' }, writerSince: undefined });
     run.event({ kind, server });
   }
   if (seen.strangers.join() !== strangers.join()) {
