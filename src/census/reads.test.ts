@@ -1,19 +1,10 @@
 import { describe, expect, test } from '@jest/globals';
 import { setImmediate } from 'node:timers/promises';
 import type { ApiServer } from '../cluster/api-server.ts';
-import type { Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
 import { readObjects } from './reads.ts';
+import { SECRETS } from '../cluster/resources.test-helper.ts';
 
-const SECRETS: Resource = {
-  name: 'secrets',
-  apiPath: '/api/v1',
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-  etcdPrefix: '/registry/secrets/',
-};
 const objects = Array.from({ length: 100 }, (_, i) => ({ namespace: 'shop', name: `secret-${i}` }));
 
 /** Stands for an API server, and counts. */

@@ -8,24 +8,15 @@ import {
   type AdmissionHook,
 } from './admission.ts';
 import type { ApiResponse, ApiServer } from './api-server.ts';
-import type { Resource } from './resources.ts';
+import { SECRETS } from './resources.test-helper.ts';
 
-const secrets: Resource = {
-  name: 'secrets',
-  apiPath: '/api/v1',
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-  etcdPrefix: '/registry/secrets/',
-};
 const rule = { apiGroups: [''], operations: ['UPDATE'], resources: ['secrets'] };
 
 function hook(...matches: AdmissionHook['matches']): AdmissionHook {
   return { kind: 'webhook', name: 'a', from: 'a', failurePolicy: 'Fail', matches, conditional: false };
 }
 const asked = (...matches: AdmissionHook['matches']): boolean =>
-  hooksOn(secrets, [hook(...matches)]).length === 1;
+  hooksOn(SECRETS, [hook(...matches)]).length === 1;
 
 describe('a hook is asked about updates of secrets', () => {
   it.each([

@@ -1,15 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { objectKey, objectOf, objectPath, type Resource } from './resources.ts';
+import { SECRETS } from './resources.test-helper.ts';
 
-const secrets: Resource = {
-  name: 'secrets',
-  apiPath: '/api/v1',
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-  etcdPrefix: '/registry/secrets/',
-};
 const roles: Resource = {
   name: 'clusterroles.rbac.authorization.k8s.io',
   apiPath: '/apis/rbac.authorization.k8s.io/v1',
@@ -22,9 +14,9 @@ const roles: Resource = {
 
 describe('a key of etcd leads to its object', () => {
   it('with a namespace', () => {
-    const object = objectOf(secrets, '/registry/secrets/default/a');
+    const object = objectOf(SECRETS, '/registry/secrets/default/a');
     expect(object).toEqual({ namespace: 'default', name: 'a' });
-    expect(objectPath(secrets, object)).toBe('/api/v1/namespaces/default/secrets/a');
+    expect(objectPath(SECRETS, object)).toBe('/api/v1/namespaces/default/secrets/a');
   });
   it('without one, with its name percent-encoded', () => {
     const object = objectOf(roles, '/registry/clusterroles/system:a%b');
@@ -32,11 +24,11 @@ describe('a key of etcd leads to its object', () => {
     expect(objectPath(roles, object)).toBe('/apis/rbac.authorization.k8s.io/v1/clusterroles/system%3Aa%25b');
   });
   it('with an empty namespace where it lacks one, and back', () => {
-    const object = objectOf(secrets, '/registry/secrets/astray');
+    const object = objectOf(SECRETS, '/registry/secrets/astray');
     expect(object).toEqual({ namespace: '', name: 'astray' });
-    expect(objectKey(secrets, object)).toBe('/registry/secrets/astray');
+    expect(objectKey(SECRETS, object)).toBe('/registry/secrets/astray');
   });
   it.each(['/registry/secrets/default/a', '/registry/secrets/default/a/b'])('and back: %s', (key) =>
-    expect(objectKey(secrets, objectOf(secrets, key))).toBe(key),
+    expect(objectKey(SECRETS, objectOf(SECRETS, key))).toBe(key),
   );
 });

@@ -1,18 +1,11 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ApiResponse } from '../cluster/api-server.ts';
 import type { Cluster } from '../cluster/cluster.ts';
-import type { Resource } from '../cluster/resources.ts';
 import { KeyferryError } from '../errors.ts';
 import { ApiServerEngine } from './apiserver.ts';
 import { chunkOptions } from './chunk-options.test-helper.ts';
+import { SECRETS } from '../cluster/resources.test-helper.ts';
 
-const SECRETS = {
-  name: 'secrets',
-  namespaced: true,
-  etcdPrefix: '/registry/secrets/',
-  apiPath: '/api/v1',
-  plural: 'secrets',
-} as Resource;
 const OPENED: ApiResponse = { status: 200, text: '', body: { metadata: { resourceVersion: '9' } } };
 const UNOPENED: ApiResponse = {
   status: 500,

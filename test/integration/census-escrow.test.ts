@@ -13,18 +13,10 @@ import { InMemoryTestDoubleKeyService } from '../../src/keys/in-memory.test-help
 import { addTally, emptyTally, MAX_RECIPIENTS, type CensusTally } from '../../src/plan/tally.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { EtcdAlone } from '../support/etcd-alone.ts';
+import { SECRETS } from '../../src/cluster/resources.test-helper.ts';
 
 jest.setTimeout(120_000);
 
-const secrets: Resource = {
-  name: 'secrets',
-  apiPath: '/api/v1',
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-  etcdPrefix: '/registry/secrets/',
-};
 const keys = (count: number, group: string): string[] =>
   Array.from({ length: count }, (_, i) => `/registry/secrets/default/${group}-${i}`);
 
@@ -75,7 +67,7 @@ async function census(timeMs: number): Promise<CensusTally> {
   do {
     const part = await countFrom(
       etcd.client,
-      secrets,
+      SECRETS,
       cursor,
       { type: 'kms', name: 'vault' },
       compileNames([]),

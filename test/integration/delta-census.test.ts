@@ -5,18 +5,10 @@ import { compileNames } from '../../src/envelope/header.ts';
 import { addTally, emptyTally, type CensusTally } from '../../src/plan/tally.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { EtcdAlone } from '../support/etcd-alone.ts';
+import { SECRETS } from '../../src/cluster/resources.test-helper.ts';
 
 jest.setTimeout(120_000);
 
-const secrets: Resource = {
-  name: 'secrets',
-  apiPath: '/api/v1',
-  apiVersion: 'v1',
-  kind: 'Secret',
-  plural: 'secrets',
-  namespaced: true,
-  etcdPrefix: '/registry/secrets/',
-};
 const sealed = (key: string): Buffer =>
   Buffer.concat([Buffer.from(`k8s:enc:aescbc:v1:${key}:`), Buffer.alloc(48)]);
 const OLD = sealed('old');
@@ -58,7 +50,7 @@ describe('a delta census of an etcd with more keys than a window and more change
     do {
       const part = await countFrom(
         etcd.client,
-        secrets,
+        SECRETS,
         cursor,
         { type: 'aescbc', keyName: 'old' },
         compileNames([{ type: 'aescbc', keyName: 'old' }]),
