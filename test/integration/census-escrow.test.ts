@@ -3,7 +3,6 @@ import { afterAll, beforeAll, beforeEach, describe, expect, jest, test } from '@
 import { generateX25519Identity, identityToRecipient } from 'age-encryption';
 import { pino } from 'pino';
 import { countFrom } from '../../src/census/count.ts';
-import { type Resource } from '../../src/cluster/resources.ts';
 import { compileNames } from '../../src/envelope/header.ts';
 import { sealKmsV2 } from '../../src/envelope/kms-v2.ts';
 import { DekOpener } from '../../src/keys/dek-opener.ts';

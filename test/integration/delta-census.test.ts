@@ -1,6 +1,5 @@
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
 import { countFrom } from '../../src/census/count.ts';
-import { type Resource } from '../../src/cluster/resources.ts';
 import { compileNames } from '../../src/envelope/header.ts';
 import { addTally, emptyTally, type CensusTally } from '../../src/plan/tally.ts';
 import { CleanUp } from '../support/clean-up.ts';
