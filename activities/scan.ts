@@ -8,7 +8,7 @@ import type { ClusterDependencies } from './dependencies.ts';
 interface ScanProgress {
   shards: PlannedShard[];
   open: Omit<PlannedShard, 'end'>;
-  /** Where the next page begins. */
+  /** Where the next window of keys begins. */
   at: string;
   total: number;
 }

@@ -5,13 +5,12 @@
 // bench/results/census.json.
 import { countFrom } from '../src/census/count.ts';
 import { after, endOfPrefix } from '../src/cluster/etcd.ts';
-import type { Resource } from '../src/cluster/resources.ts';
+import { SECRETS } from '../src/cluster/resources.test-helper.ts';
 import { compileNames } from '../src/envelope/header.ts';
 import { EtcdAlone } from '../test/support/etcd-alone.ts';
 import { keepRun } from './support/results.ts';
 
-const PREFIX = '/registry/secrets/';
-const SECRETS = { name: 'secrets', etcdPrefix: PREFIX, namespaced: true } as Resource;
+const PREFIX = SECRETS.etcdPrefix;
 const KEY = { type: 'aescbc', keyName: 'key1' } as const;
 const VALUE = Buffer.concat([Buffer.from('k8s:enc:aescbc:v1:key1:'), Buffer.alloc(1_376, 7)]);
 const NAMESPACES = 10;

@@ -5,11 +5,11 @@ import { recentLook, type CloseLook } from '../cluster/identity.ts';
 import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from '../plan/gauges.ts';
 import { FREE, govern, STEP_MS, type Verdict } from '../plan/governor.ts';
 import type { ScheduleWindow } from '../plan/schedule.ts';
+import { SlowStart } from '../plan/slow-start.ts';
 import { RecentRequests } from './met.ts';
 import { OwnWrites } from './own-writes.ts';
 import { Growth, Past, type Seen } from './past.ts';
 import { Renewed } from './renewed.ts';
-import { SlowStart } from './slow-start.ts';
 
 /** A verdict stands for so long; whoever works on the cluster in this process shares it. */
 const VERDICT_MS = 1_000;

@@ -3,8 +3,8 @@ const FIRST_PER_SECOND = 500;
 /**
  * Of what was rewritten so far, what a second more may have at most. The watch cache of a resource that is seldom written
  * keeps 100 events, and twice as many whenever it is full of fresh ones, up to 102,400 (kube-apiserver's
- * pkg/storage/cacher). So it holds half of what was rewritten at least: two seconds of it. A watcher that is closed
- * comes back within that time and misses nothing; from a smaller cache it would have to begin with every object there is.
+ * pkg/storage/cacher). So it holds half of what was rewritten at least: two seconds of it. A watcher that is closed and comes
+ * back within that time has missed nothing; from a smaller cache it would have to begin with every object there is.
  */
 const PART_PER_SECOND = 0.25;
 /** What is older isn't fresh to a watch cache: it shrinks again. */
