@@ -95,7 +95,8 @@ function loadIn(name: string, metrics: string): ServerLoad {
     queued: total('apiserver_flowcontrol_current_inqueue_requests'),
     rejected: total('apiserver_flowcontrol_rejected_requests_total'),
     terminatedWatchers: total('apiserver_terminated_watchers_total'),
-    watchCaches: watchCachesIn(metrics),
+    watchCaches: byResource(metrics, 'apiserver_watch_cache_resource_version'),
+    sentToWatchers: byResource(metrics, 'apiserver_watch_events_total'),
     requests: histogramOf(metrics, 'apiserver_request_duration_seconds', isForOneObject),
     keyCalls: histogramOf(metrics, 'apiserver_envelope_encryption_kms_operations_latency_seconds', (labels) =>
       labels.includes('grpc_status_code="OK"'),
@@ -108,15 +109,16 @@ function isForOneObject(labels: string): boolean {
   return ONE_OBJECT.every((label) => label.test(labels));
 }
 
-/** By the resource's name; before 1.34 the group is a part of it, since then it stands beside it. */
-function watchCachesIn(metrics: string): Record<string, number> {
-  return Object.fromEntries(
-    samplesOf(metrics, 'apiserver_watch_cache_resource_version').map(({ labels, value }) => {
-      const group = GROUP.exec(labels)?.[1] ?? '';
-      const resource = RESOURCE.exec(labels)?.[1] ?? '';
-      return [group === '' ? resource : `${resource}.${group}`, value];
-    }),
-  );
+/** A metric by the resource's name, its versions added up; before 1.34 the group is a part of the name, since then it stands beside it. */
+function byResource(metrics: string, name: string): Record<string, number> {
+  const sums = new Map<string, number>();
+  for (const { labels, value } of samplesOf(metrics, name)) {
+    const group = GROUP.exec(labels)?.[1] ?? '';
+    const resource = RESOURCE.exec(labels)?.[1] ?? '';
+    const full = group === '' ? resource : `${resource}.${group}`;
+    sums.set(full, (sums.get(full) ?? 0) + value);
+  }
+  return Object.fromEntries(sums);
 }
 
 /** Of each provider the key id that was told last: the metric keeps those that were told before. */

@@ -10,6 +10,7 @@ const calm: ServerLoad = {
   rejected: 7,
   terminatedWatchers: 3,
   watchCaches: {},
+  sentToWatchers: {},
 };
 const member: MemberLoad = { endpoint: 'https://etcd-1', dbSize: 3e9, dbInUse: 2e9, quotaBytes: 8e9 };
 const none: Sight = { servers: [], members: [], alarms: [], at: Date.parse('2026-01-15T12:00:00Z') };
@@ -47,12 +48,17 @@ describe('gauges', () => {
   });
 
   describe('of an API server', () => {
-    it('slow down for watchers that it has just closed, and pause for many', () => {
+    it('slow down for watchers that it has just closed, and pause while they catch up', () => {
       expect(server({ terminatedWatchers: 5 })).toMatchObject({
         level: 'slow',
         reason: 'cp-1 has just closed 2 watchers that fell behind (limit 1)',
       });
-      expect(server({ terminatedWatchers: 80 }).level).toBe('pause');
+      expect(verdict({ catchingUp: [{ server: 'cp-1', objectsPerSecond: 25_123.4 }] })).toMatchObject({
+        level: 'pause',
+        gauge: 'watchers',
+        reason:
+          'cp-1 has closed watchers again and again: waiting until they have caught up (25,123 objects a second go to them)',
+      });
     });
 
     it('slow down for requests that wait in its queues, or that it refuses', () => {

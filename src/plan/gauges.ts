@@ -19,6 +19,8 @@ export interface ServerLoad {
   terminatedWatchers: number;
   /** etcd's revision that its watch cache of a resource (`secrets`, `widgets.example.com`) has come to. */
   watchCaches: Readonly<Record<string, number>>;
+  /** Objects that it has sent to watchers of a resource: those of a watcher's beginning, and each change. */
+  sentToWatchers: Readonly<Record<string, number>>;
   /** Requests for one object, of whatever client; absent where there were none. */
   requests?: Histogram | undefined;
   /** Calls to kms plugins that were answered well; absent where there were none. */
@@ -58,6 +60,12 @@ export interface WatchCacheLag {
   ms: number;
 }
 
+/** An API server whose watchers were closed again and again, and what it sends to those of what is rewritten. */
+export interface CatchingUp {
+  server: string;
+  objectsPerSecond: number;
+}
+
 /** What was seen of a cluster at one time; `before` and `first` lie a look, and a while, back. */
 export interface Sight {
   servers: readonly { now: ServerLoad; before?: ServerLoad | undefined; first?: ServerLoad | undefined }[];
@@ -66,6 +74,7 @@ export interface Sight {
   alarms: readonly string[];
   requests?: RequestsMet | undefined;
   lags?: readonly WatchCacheLag[] | undefined;
+  catchingUp?: readonly CatchingUp[] | undefined;
   schedule?: readonly ScheduleWindow[] | undefined;
   /** Milliseconds since the epoch. */
   at: number;
@@ -81,7 +90,7 @@ const LATENCY = { times: 3, warnMs: 500, criticalMs: 5_000 };
 const REFUSED = { warn: 0.01, critical: 0.5 };
 const QUEUED = { warn: 10, critical: 1_000 };
 const REJECTED = { warn: 1 };
-const WATCHERS = { warn: 1, critical: 50 };
+const WATCHERS = { warn: 1 };
 /** Milliseconds. Informers, and LISTs from the cache, see objects as they were so long ago. */
 const WATCH_CACHE = { warn: 3_000, critical: 30_000 };
 /** Growth since rewriting began, as a multiple; and what is nothing to a machine that runs an API server. */
@@ -106,6 +115,7 @@ export function readingsOf(sight: Sight): Reading[] {
     ...sight.members.flatMap(({ now, before }) => memberReadings(now, before)),
     ...(sight.requests === undefined ? [] : requestReadings(sight.requests)),
     ...(sight.lags ?? []).map(watchCache),
+    ...(sight.catchingUp ?? []).map(catchingUp),
     ...sight.alarms.filter((alarm) => alarm.startsWith('NOSPACE')).map(noSpace),
     ...(sight.schedule === undefined ? [] : [outside(sight.schedule, sight.at)]),
   ];
@@ -204,6 +214,16 @@ function watchCache({ server, resource, ms: behind }: WatchCacheLag): Reading {
     ...WATCH_CACHE,
     says: (limit) =>
       `the watch cache of ${server} is ${ms(behind)} behind what keyferry wrote to ${resource} (limit ${ms(limit)})`,
+  };
+}
+
+function catchingUp({ server, objectsPerSecond }: CatchingUp): Reading {
+  return {
+    gauge: 'watchers',
+    value: 1,
+    critical: 1,
+    says: () =>
+      `${server} has closed watchers again and again: waiting until they have caught up (${Math.round(objectsPerSecond).toLocaleString('en')} objects a second go to them)`,
   };
 }
 

@@ -36,6 +36,7 @@ function server(name: string, change: Partial<ServerFindings> = {}, loaded: obje
           rejected: 0,
           terminatedWatchers: 0,
           watchCaches: {},
+          sentToWatchers: {},
         },
         ...loaded,
       },

@@ -15,6 +15,7 @@ function look(at: number, watchCaches: ServerLoad['watchCaches']): { at: number;
         rejected: 0,
         terminatedWatchers: 0,
         watchCaches,
+        sentToWatchers: {},
       },
     ],
   };

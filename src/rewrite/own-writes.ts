@@ -17,6 +17,10 @@ export class OwnWrites {
   /** By server and resource, the revision that a watch cache was last seen at, and since when. */
   readonly #seen = new Map<string, { revision: number; since: number }>();
 
+  get resources(): string[] {
+    return [...this.#writes.keys()];
+  }
+
   /** @param at - milliseconds since the epoch */
   add(resource: string, at: number, revision: number): void {
     const writes = this.#writes.get(resource) ?? [];

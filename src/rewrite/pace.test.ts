@@ -1,4 +1,4 @@
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, describe, expect, it, jest } from '@jest/globals';
 import { FREE, type Verdict } from '../plan/governor.ts';
 import { Pace } from './pace.ts';
 
@@ -14,6 +14,10 @@ function pace(objectsPerSecond: number, ...verdicts: Verdict[]): Pace {
 }
 
 describe('the pace of a chunk', () => {
+  afterEach(() => {
+    jest.restoreAllMocks();
+  });
+
   it('lets a batch begin at once where nothing limits it', async () => {
     const free = pace(0, FREE);
     expect(await free.next(16)).toBeUndefined();
@@ -27,13 +31,30 @@ describe('the pace of a chunk', () => {
   });
 
   it('lets nothing begin while the governor pauses, and says why', async () => {
-    const paused = pace(0, PAUSED);
+    const begun = Date.now();
+    // A clock on which four seconds pass whenever it is asked.
+    let asked = 0;
+    jest.spyOn(Date, 'now').mockImplementation(() => begun + 4_000 * asked++);
+    const paused = pace(0, { ...PAUSED, factor: 1 });
     expect(await paused.next(16)).toBe('watchers fall behind');
     expect(paused.slowed).toBeUndefined();
   });
 
-  it('asks again after a rest, for what was borne before it may not be any more', async () => {
-    expect(await pace(1_000, FREE, PAUSED).next(20)).toBe('watchers fall behind');
+  it('goes on by itself after a short pause', async () => {
+    expect(await pace(0, FREE, PAUSED, PAUSED, FREE).next(16)).toBeUndefined();
+  });
+
+  it('asks again after a rest, for what was borne before it may not be any more, and ends a pause when it is cancelled', async () => {
+    const stop = new AbortController();
+    let asked = 0;
+    const verdict = (): Promise<Verdict> => {
+      asked += 1;
+      if (asked === 3) stop.abort();
+      return Promise.resolve(asked === 1 ? FREE : PAUSED);
+    };
+    const rests = new Pace({ objectsPerSecond: 1_000, verdict, turn: () => 0, signal: stop.signal });
+    expect(await rests.next(20)).toBe('watchers fall behind');
+    expect(asked).toBe(3);
   });
 
   it('makes the first batch wait too, so that chunk after chunk keeps to the rate', async () => {

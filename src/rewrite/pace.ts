@@ -4,6 +4,9 @@ import type { Slowed } from './engine.ts';
 
 /** A rest is never longer: the activity that rests has to answer in time. */
 const LONGEST_REST_MS = 5 * 60_000;
+/** A pause that may be over by then is waited for here: a chunk that ends for it is begun again some seconds after it. */
+const SHORT_PAUSE_MS = 10_000;
+const ASK_AGAIN_MS = 1_000;
 
 /** What one chunk keeps to. */
 export interface PaceOptions {
@@ -47,13 +50,12 @@ export class Pace {
    */
   async next(objects: number): Promise<string | undefined> {
     const { factor } = await this.#asked();
-    const { objectsPerSecond, signal, turn } = this.#options;
+    const { objectsPerSecond, turn } = this.#options;
     const own = restMs(objects, Date.now() - this.#since, factor, objectsPerSecond);
     const others = turn(objects);
     this.#begins = others > own;
-    const rest = Math.min(LONGEST_REST_MS, Math.max(own, others));
-    if (rest > 0) await sleep(rest, undefined, { signal }).catch(() => undefined);
-    const { level, reason } = await this.#asked();
+    await this.#rest(Math.min(LONGEST_REST_MS, Math.max(own, others)));
+    const { level, reason } = await this.#afterShortPause();
     this.#since = Date.now();
     return level === 'pause' ? (reason ?? 'paused') : undefined;
   }
@@ -69,6 +71,20 @@ export class Pace {
   /** Why nothing may be written, where that is so. */
   get paused(): Verdict['gauge'] {
     return this.#last?.level === 'pause' ? this.#last.gauge : undefined;
+  }
+
+  async #afterShortPause(): Promise<Verdict> {
+    const until = Date.now() + SHORT_PAUSE_MS;
+    let verdict = await this.#asked();
+    while (verdict.level === 'pause' && Date.now() < until && !this.#options.signal.aborted) {
+      await this.#rest(ASK_AGAIN_MS);
+      verdict = await this.#asked();
+    }
+    return verdict;
+  }
+
+  async #rest(ms: number): Promise<void> {
+    if (ms > 0) await sleep(ms, undefined, { signal: this.#options.signal }).catch(() => undefined);
   }
 
   async #asked(): Promise<Verdict> {

@@ -2,6 +2,7 @@ import type { Cluster } from '../cluster/cluster.ts';
 import { etcdMetrics, type EtcdMetrics } from '../cluster/etcd-metrics.ts';
 import type { EtcdStatus } from '../cluster/etcd.ts';
 import { recentLook, type CloseLook } from '../cluster/identity.ts';
+import { ClosedWatchers } from '../plan/closed-watchers.ts';
 import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from '../plan/gauges.ts';
 import { FREE, govern, STEP_MS, type Verdict } from '../plan/governor.ts';
 import type { ScheduleWindow } from '../plan/schedule.ts';
@@ -25,6 +26,7 @@ export class Throttle {
   readonly #servers = new Past<ServerLoad>(({ name, startedAt }) => `${name} ${startedAt}`);
   readonly #members = new Past<MemberLoad>(({ endpoint }) => endpoint);
   readonly #growth = new Growth();
+  readonly #closed = new ClosedWatchers();
   readonly #start = new SlowStart();
   #verdict: { at: number; verdict: Promise<Verdict> } | undefined;
   #last: { at: number; verdict: Verdict } = { at: -Infinity, verdict: FREE };
@@ -70,12 +72,14 @@ export class Throttle {
       this.#metrics.value(LOOK_MS),
     ]);
     const at = Date.now();
+    const servers = look === undefined ? [] : this.#servers.compared(seenServers(look));
     const sight: Sight = {
-      servers: look === undefined ? [] : this.#servers.compared(seenServers(look)),
+      servers,
       members: status === undefined ? [] : this.#members.compared(seenMembers(status, metrics, this.#growth)),
       alarms: status?.value.alarms ?? [],
       requests: this.#requests.summary(at),
       lags: look === undefined ? [] : this.#writes.lags(look),
+      catchingUp: look === undefined ? [] : this.#closed.waiting(look.at, servers, this.#writes.resources),
       schedule,
       at,
     };

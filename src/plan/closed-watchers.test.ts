@@ -1,0 +1,99 @@
+import { describe, expect, test } from '@jest/globals';
+import { ClosedWatchers } from './closed-watchers.ts';
+import type { ServerLoad } from './gauges.ts';
+
+const LOOK_MS = 5_000;
+
+/** What happened from one look to the next, and whether watchers are waited for after it. */
+interface Look {
+  closed?: number;
+  /** Secrets a second that went to watchers. */
+  sent?: number;
+  restarted?: boolean;
+}
+
+/** Looks one after another, five seconds apart; answers with whether watchers were waited for after each. */
+function looks(...all: Look[]): boolean[] {
+  const watchers = new ClosedWatchers();
+  let now: ServerLoad = {
+    name: 'cp-1',
+    startedAt: 1,
+    memoryBytes: 0,
+    queued: 0,
+    rejected: 0,
+    terminatedWatchers: 7,
+    watchCaches: {},
+    sentToWatchers: { secrets: 1_000_000, pods: 0 },
+  };
+  watchers.waiting(0, [{ now }], ['secrets']);
+  return all.map(({ closed = 0, sent = 0, restarted = false }, i) => {
+    const before = now;
+    const { secrets = 0, pods = 0 } = before.sentToWatchers;
+    now = {
+      ...before,
+      startedAt: before.startedAt + Number(restarted),
+      terminatedWatchers: before.terminatedWatchers + closed,
+      sentToWatchers: { secrets: secrets + sent * (LOOK_MS / 1_000), pods: pods + 1e6 },
+    };
+    const at = (i + 1) * LOOK_MS;
+    const waiting = watchers.waiting(at, [{ now, before }], ['secrets']);
+    expect(watchers.waiting(at, [{ now, before }], ['secrets'])).toEqual(waiting);
+    return waiting.length > 0;
+  });
+}
+
+describe('closed watchers', () => {
+  test('are not waited for when a few are closed, for they come back by themselves', () => {
+    expect(looks({ closed: 3 }, { closed: 1 }, {}, { closed: 1 })).toEqual([false, false, false, false]);
+  });
+
+  test('are waited for when they are closed again and again, or many at once, until no more is sent to them', () => {
+    const [again, begins, still, done] = [{ closed: 1 }, { closed: 1 }, { sent: 25_000 }, { sent: 1_900 }];
+    expect(looks(again, again, begins, still, still, done)).toEqual([false, false, true, true, true, false]);
+    expect(looks({ closed: 12 }, still, done)).toEqual([true, true, false]);
+  });
+
+  test('are waited for anew when they are closed again afterwards', () => {
+    const once = { closed: 2, sent: 10_000 };
+    expect(looks({ closed: 12 }, {}, once, once, once, {})).toEqual([true, false, false, false, true, false]);
+  });
+
+  test('are told with what is sent to them, of what is rewritten alone', () => {
+    const watchers = new ClosedWatchers();
+    const before: ServerLoad = {
+      name: 'cp-1',
+      startedAt: 1,
+      memoryBytes: 0,
+      queued: 0,
+      rejected: 0,
+      terminatedWatchers: 0,
+      watchCaches: {},
+      sentToWatchers: { pods: 5 },
+    };
+    watchers.waiting(0, [{ now: before }], []);
+    const now = {
+      ...before,
+      terminatedWatchers: 50,
+      sentToWatchers: { secrets: 40_000, 'widgets.example.com': 10_000, pods: 1e9 },
+    };
+    expect(watchers.waiting(10_000, [{ now, before }], ['secrets', 'widgets.example.com'])).toEqual([
+      { server: 'cp-1', objectsPerSecond: 5_000 },
+    ]);
+  });
+
+  test('are waited for five minutes at most, and then no more until all is calm', () => {
+    const endless = { closed: 20, sent: 25_000 };
+    const seen = looks(...Array<Look>(100).fill(endless), {}, endless);
+    expect(seen.indexOf(false)).toBe(60);
+    expect(seen.slice(60, 101)).not.toContain(true);
+    expect(seen.at(-1)).toBe(true);
+  });
+
+  test('of a server that was started anew are forgotten', () => {
+    expect(looks({ closed: 12 }, { restarted: true, sent: 25_000 }, { sent: 25_000 })).toEqual([
+      true,
+      false,
+      false,
+    ]);
+  });
+});
