@@ -3,7 +3,7 @@ import type { CatchingUp, ServerLoad } from './gauges.ts';
 /** Watchers that were closed within one look: one of them comes back, and is closed again. */
 const MANY = 10;
 /** Looks in a row in which some were closed. */
-const IN_A_ROW = 3;
+const IN_A_ROW = 2;
 /** Objects a second: watchers that are sent fewer have caught up. One that begins anew is sent ten times as many. */
 const CAUGHT_UP = 2_000;
 /** A watcher that needs longer isn't waited for: it may never follow. */

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Cluster } from '../cluster/cluster.ts';
-import { after, type EtcdEntry } from '../cluster/etcd.ts';
+import { after, type EtcdEntry, type EtcdPage } from '../cluster/etcd.ts';
 import type { Fence } from '../cluster/fence.ts';
 import { OUTGROWN, type Explanation } from '../cluster/refusal.ts';
 import { objectOf, type Resource } from '../cluster/resources.ts';
@@ -14,11 +14,13 @@ import { reseal } from './reseal.ts';
 
 /** Looks at one value at most, while others write it again and again. */
 const ATTEMPTS = 6;
-/** A page's values, and what is put in their place, are in memory at once; in bytes. */
-const PAGE_BYTES = 2 * 1024 * 1024;
-const FIRST_PAGE = 32;
+/** Values that are read at once, in bytes: they are in memory, with what is put in the place of a page of them. */
+const READ_BYTES = 2 * 1024 * 1024;
+const FIRST_READ = 32;
+/** Pages that are read at once: for each read etcd looks at every key up to the end of the shard (its treeIndex.Revisions). */
+const PAGES_PER_READ = 8;
 
-/** A page whose values are being written; in order, so that the cursor moves past whole pages. */
+/** A page, of as many values as one transaction takes, that is being written; in order, so that the cursor moves past whole pages. */
 interface Page {
   results: Promise<PromiseSettledResult<ObjectResult[]>>;
   /** Where the next one begins. */
@@ -80,25 +82,28 @@ export class EtcdEngine implements RewriteEngine {
     };
 
     let at: string | undefined = range.start;
+    let ahead: readonly EtcdEntry[] = [];
     let begunWith = 0;
-    let most = FIRST_PAGE;
+    let most = FIRST_READ;
     try {
-      while (at !== undefined && begunWith < limits.objects) {
+      while (begunWith < limits.objects) {
         if (signal.aborted || Date.now() >= deadline) break;
-        const limit = Math.floor(options.pace.batch(Math.min(most, limits.objects - begunWith)));
-        const { entries, more } = await this.#cluster.etcd.range({ start: at, end: range.end, limit });
-        const last = entries.at(-1);
-        if (last === undefined) {
-          at = undefined;
-          break;
+        if (ahead.length === 0 && at !== undefined) {
+          const limit = Math.floor(options.pace.batch(Math.min(most, limits.objects - begunWith)));
+          const read = await this.#cluster.etcd.range({ start: at, end: range.end, limit });
+          ahead = read.entries;
+          at = nextOf(read);
+          most = readNext(ahead);
         }
-        most = pageFor(entries);
+        const entries = ahead.slice(0, MAX_PUTS);
+        const last = entries.at(-1);
+        if (last === undefined) break;
         await allowed();
         stalled = await options.pace.next(entries.length);
         if (stalled !== undefined) break;
         // It may have rested for long.
         await allowed();
-        at = more ? after(last.key) : undefined;
+        ahead = ahead.slice(entries.length);
         if (underWay.length >= limits.concurrency && !(await settleOldest())) break;
         const results = settledOf(this.#rewritePage(resource, entries, allowed, options));
         underWay.push({ results, next: after(last.key) });
@@ -111,7 +116,7 @@ export class EtcdEngine implements RewriteEngine {
       await Promise.all(underWay.map(({ results }) => results));
     }
     while (underWay.length > 0) await settleOldest();
-    if (at === undefined && stalled === undefined) cursor = undefined;
+    if (at === undefined && ahead.length === 0 && stalled === undefined) cursor = undefined;
     // Asked once all is written: what etcd keeps from before it may still need the side that is left.
     const { revision } = await this.#cluster.etcd.count(range.start, range.start);
     return { cursor, counts, refusals, revision, ...(stalled === undefined ? {} : { stalled }) };
@@ -174,10 +179,17 @@ export class EtcdEngine implements RewriteEngine {
   }
 }
 
-/** How many values the next page may have, by those of this one: what one transaction takes, if they are small. */
-function pageFor(entries: readonly EtcdEntry[]): number {
+/** Where the next read begins; undefined behind the last one. */
+function nextOf({ entries, more }: EtcdPage): string | undefined {
+  const last = entries.at(-1);
+  return more && last !== undefined ? after(last.key) : undefined;
+}
+
+/** How many values the next read may have, by those of this one. */
+function readNext(entries: readonly EtcdEntry[]): number {
   const bytes = entries.reduce((sum, { value }) => sum + value.length, 0);
-  return Math.max(1, Math.min(MAX_PUTS, Math.floor((PAGE_BYTES * entries.length) / Math.max(1, bytes))));
+  const fit = Math.floor((READ_BYTES * entries.length) / Math.max(1, bytes));
+  return Math.max(1, Math.min(PAGES_PER_READ * MAX_PUTS, fit));
 }
 
 /** A page that fails while an earlier one is waited for isn't an unhandled rejection. */
