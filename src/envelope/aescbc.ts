@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { aesAlgorithm, aesBlockBytes, secretOf } from './aes.ts';
 import { EnvelopeError } from './errors.ts';
+import { freshNonce } from './nonces.ts';
 
 /**
  * Seals as Kubernetes' aescbc does: IV 16 ‖ AES-CBC with PKCS#7 padding. Nothing is authenticated.
@@ -10,7 +11,7 @@ import { EnvelopeError } from './errors.ts';
  * @throws EnvelopeError `EnvelopeLimit` for a key of another size
  */
 export function sealAesCbc(plaintext: Buffer, key: Buffer): Buffer {
-  const iv = randomBytes(aesBlockBytes);
+  const iv = freshNonce(aesBlockBytes);
   const cipher = createCipheriv(aesAlgorithm('cbc', key), secretOf(key), iv);
   return Buffer.concat([iv, cipher.update(plaintext), cipher.final()]);
 }

@@ -1,6 +1,7 @@
-import { createCipheriv, createDecipheriv, randomBytes } from 'node:crypto';
+import { createCipheriv, createDecipheriv } from 'node:crypto';
 import { aesAlgorithm, secretOf } from './aes.ts';
 import { EnvelopeError } from './errors.ts';
+import { freshNonce } from './nonces.ts';
 
 /** In bytes. */
 export const gcmNonceBytes = 12;
@@ -23,7 +24,7 @@ export function sealAesGcm(
   plaintext: Buffer,
   key: Buffer,
   etcdKey: Buffer,
-  nonce: Buffer = randomBytes(gcmNonceBytes),
+  nonce: Buffer = freshNonce(gcmNonceBytes),
 ): Buffer {
   if (nonce.length !== gcmNonceBytes) {
     throw new EnvelopeError('EnvelopeLimit', `the nonce has ${nonce.length} bytes, not ${gcmNonceBytes}`);

@@ -1,4 +1,4 @@
-import { createHmac, randomBytes } from 'node:crypto';
+import { createHmac } from 'node:crypto';
 import { create, fromBinary, toBinary } from '@bufbuild/protobuf';
 import { secretOf } from './aes.ts';
 import { openAesGcm, sealAesGcm } from './aesgcm.ts';
@@ -6,6 +6,7 @@ import { EnvelopeError } from './errors.ts';
 import { EncryptedObjectSchema } from './gen/encrypted-object_pb.ts';
 import { dekSourceTypeOf } from './header.ts';
 import { kmsV2LimitProblem } from './limits.ts';
+import { freshNonce } from './nonces.ts';
 import { kmsV2Prefix } from './prefixes.ts';
 import { type DekSourceType } from './types.ts';
 
@@ -53,7 +54,7 @@ export interface KmsV2KeySeal extends Omit<KmsV2Seal, 'seed'> {
  * @throws EnvelopeError `EnvelopeLimit` when the API server would refuse the result
  */
 export function sealKmsV2({ seed, ...seal }: KmsV2Seal): Buffer {
-  const info = randomBytes(infoBytes);
+  const info = freshNonce(infoBytes);
   const data = sealAesGcm(seal.plaintext, expandSeed(seed, info), aad(seal.etcdKey));
   return encode(seal, Buffer.concat([info, data]), 'hkdf-sha256-seed');
 }
@@ -77,7 +78,7 @@ export class CounterNonces {
   #count = 1_000_000_000n;
 
   next(): Buffer {
-    const nonce = randomBytes(12);
+    const nonce = freshNonce(12);
     nonce.writeBigUInt64LE(++this.#count, 4);
     return nonce;
   }

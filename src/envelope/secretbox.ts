@@ -1,6 +1,6 @@
-import { randomBytes } from 'node:crypto';
 import { xsalsa20poly1305 } from '@noble/ciphers/salsa.js';
 import { EnvelopeError } from './errors.ts';
+import { freshNonce } from './nonces.ts';
 
 const keyBytes = 32;
 const nonceBytes = 24;
@@ -14,7 +14,7 @@ const tagBytes = 16;
  * @throws EnvelopeError `EnvelopeLimit` for a key of another size
  */
 export function sealSecretbox(plaintext: Buffer, key: Buffer): Buffer {
-  const nonce = randomBytes(nonceBytes);
+  const nonce = freshNonce(nonceBytes);
   return Buffer.concat([nonce, cipherOf(key, nonce).encrypt(plaintext)]);
 }
 

@@ -101,6 +101,12 @@ describe('the governor', () => {
     ]);
   });
 
+  it('takes a warning on the way back up for no new limit at once, but for one that is three tenths lower', () => {
+    const [, , , onTheWay] = over([[at(12)], [at(25)], [], [at(12)]]);
+    expect(onTheWay).toMatchObject({ gauge: 'watchers', ceiling: 0.7 });
+    expect(over([[at(12)]], { factor: 0.6, ceiling: 0.7 })[0]?.ceiling).toBe(0.6);
+  });
+
   it('keeps what it knew through a pause that has nothing to do with it', () => {
     const night: Reading = { gauge: 'schedule', value: 1, critical: 1, says: () => 'night' };
     const [, , paused] = over([[at(12)], [], [night]]);

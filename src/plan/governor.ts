@@ -36,7 +36,7 @@ export interface Verdict {
   reason?: string;
   /** The strictest gauge; `recovering` where all are well again, and the speed isn't yet. */
   gauge?: Gauge | 'recovering';
-  /** The factor at which a gauge last began to warn; absent once that was passed without one. */
+  /** The factor at which a gauge last began to warn, or little less than the ceiling before; absent once that was passed without one. */
   ceiling?: number;
 }
 
@@ -49,7 +49,7 @@ export const FREE: Verdict = { level: 'free', factor: 1 };
 export const LEAST_FACTOR = 0.1;
 /** What one step changes; none changes more, however long ago the verdict before was. */
 export const STEP_MS = 5_000;
-/** What is left of the speed when a gauge begins to warn, and after each step in which one still does. */
+/** What is left of the speed when a gauge begins to warn, and after each step in which one still does; of the ceiling, at least. */
 const LOSS = 0.7;
 /** Part of the ceiling that is come back to quickly, half of what is missing in each step. */
 const BELOW_CEILING = 0.9;
@@ -74,7 +74,8 @@ export function govern(readings: readonly Reading[], before: Before, sinceMs: nu
   const critical = readings.flatMap((one) => reached(one, one.critical));
   const warned = readings.flatMap((one) => reached(one, one.warn));
   const begins = warned.length > 0 && (before.gauge === undefined || before.gauge === 'recovering');
-  const ceiling = begins ? before.factor : before.ceiling;
+  // What begins to warn on the way back up, slower than was borne before, comes of what was before: it is no new limit at once.
+  const ceiling = begins ? Math.max(before.factor, LOSS * (before.ceiling ?? 0)) : before.ceiling;
   const known = ceiling === undefined ? {} : { ceiling };
   if (critical.length > 0) return { level: 'pause', factor: LEAST_FACTOR, ...strictest(critical), ...known };
   if (warned.length > 0) {
