@@ -16,8 +16,8 @@ import { fillSecrets } from './support/fill.ts';
 import { useOf, useOfProcess, type ProcessUse } from './support/processes.ts';
 import { keepRun } from './support/results.ts';
 
-/** Few transactions at a time keep watchers from falling behind, for which keyferry would slow down. */
-const PACE = { concurrency: 4, shards: 4 };
+/** Few transactions at a time, and not as many objects as two cores would take, keep watchers from falling behind, for which keyferry would slow down. */
+const PACE = { concurrency: 4, shards: 4, objectsPerSecond: 4_000 };
 const SAMPLE_MS = 1_000;
 const TWO_API_SERVERS_UP_TO = 100_000;
 /** Of the whole, and of each answer of Temporal. */
