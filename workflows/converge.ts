@@ -6,6 +6,7 @@ import type { ApiServerSpec } from '../src/spec/migration.ts';
 import { about, agentOf } from './activities.ts';
 import { troubleOf } from './failures.ts';
 import type { MigrationRun } from './migration-run.ts';
+import { restartOnce } from './restart-once.ts';
 import { together } from './together.ts';
 import type { LoadedResult } from './types.ts';
 import { look } from './watch.ts';
@@ -98,8 +99,7 @@ async function load(
   if (restarts && run.state.restarted[server.name] !== hash) {
     waitingFor(`${server.name} to restart`);
     // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
-    run.patch({ restarted: { ...run.state.restarted, [server.name]: hash } });
-    await restart(run, server, waitingFor);
+    await restartOnce(run, server.name, hash, () => restart(run, server, waitingFor));
   }
   if (restarts) await lookFor(LOAD_WAIT_MS);
 }
