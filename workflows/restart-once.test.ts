@@ -11,7 +11,9 @@ class Run {
 
 describe('a restart for a file', () => {
   let run: Run;
-  beforeEach(() => (run = new Run()));
+  beforeEach(() => {
+    run = new Run();
+  });
 
   test('is remembered, from its beginning on', async () => {
     await restartOnce(run, 'cp-2', 'sha256:2', () => {
