@@ -98,7 +98,6 @@ async function load(
   const restarts = byRestart || (back && first.refusedReload === true);
   if (restarts && run.state.restarted[server.name] !== hash) {
     waitingFor(`${server.name} to restart`);
-    // Not again and again: a server that a restart didn't help needs a person, and serves meanwhile.
     await restartOnce(run, server.name, hash, () => restart(run, server, waitingFor));
   }
   if (restarts) await lookFor(LOAD_WAIT_MS);

@@ -4,9 +4,9 @@ interface Restarts {
 }
 
 /**
- * Restarts a server for a file, and remembers that: one that a restart didn't help isn't restarted again and again. A restart
- * that came to nothing isn't remembered: the step was stopped before anybody took it up, for a pause or because the history is long, or
- * nobody was there.
+ * Restarts a server for a file, and remembers that: one that a restart didn't help isn't restarted again and again; it
+ * needs a person, and serves meanwhile. A restart that came to nothing isn't remembered: the step was stopped before
+ * anybody took it up, for a pause or because the history is long, or nobody was there.
  *
  * @param hash - of the file
  * @param restart - throws where it isn't known that the server was asked to

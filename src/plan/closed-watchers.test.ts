@@ -1,6 +1,7 @@
 import { describe, expect, test } from '@jest/globals';
 import { ClosedWatchers } from './closed-watchers.ts';
 import type { ServerLoad } from './gauges.ts';
+import { IDLE } from './server-load.test-helper.ts';
 
 const LOOK_MS = 5_000;
 
@@ -16,13 +17,8 @@ interface Look {
 function looks(...all: Look[]): boolean[] {
   const watchers = new ClosedWatchers();
   let now: ServerLoad = {
-    name: 'cp-1',
-    startedAt: 1,
-    memoryBytes: 0,
-    queued: 0,
-    rejected: 0,
+    ...IDLE,
     terminatedWatchers: 7,
-    watchCaches: {},
     sentToWatchers: { secrets: 1_000_000, pods: 0 },
   };
   watchers.waiting(0, [{ now }], ['secrets']);
@@ -60,16 +56,7 @@ describe('closed watchers', () => {
 
   test('are told with what is sent to them, of what is rewritten alone', () => {
     const watchers = new ClosedWatchers();
-    const before: ServerLoad = {
-      name: 'cp-1',
-      startedAt: 1,
-      memoryBytes: 0,
-      queued: 0,
-      rejected: 0,
-      terminatedWatchers: 0,
-      watchCaches: {},
-      sentToWatchers: { pods: 5 },
-    };
+    const before: ServerLoad = { ...IDLE, sentToWatchers: { pods: 5 } };
     watchers.waiting(0, [{ now: before }], []);
     const now = {
       ...before,

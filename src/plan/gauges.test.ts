@@ -1,16 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from './gauges.ts';
+import { IDLE } from './server-load.test-helper.ts';
 import { FREE, govern, STEP_MS, type Verdict } from './governor.ts';
 
 const calm: ServerLoad = {
-  name: 'cp-1',
-  startedAt: 1_000,
+  ...IDLE,
   memoryBytes: 400e6,
-  queued: 0,
   rejected: 7,
   terminatedWatchers: 3,
-  watchCaches: {},
-  sentToWatchers: {},
 };
 const member: MemberLoad = { endpoint: 'https://etcd-1', dbSize: 3e9, dbInUse: 2e9, quotaBytes: 8e9 };
 const none: Sight = { servers: [], members: [], alarms: [], at: Date.parse('2026-01-15T12:00:00Z') };

@@ -9,6 +9,7 @@ import {
   judgeStrangers,
   type ServerFindings,
 } from './preflight-servers.ts';
+import { IDLE } from './server-load.test-helper.ts';
 
 const HASH = `sha256:${'a'.repeat(64)}`;
 
@@ -28,16 +29,7 @@ function server(name: string, change: Partial<ServerFindings> = {}, loaded: obje
         failedReloads: 0,
         keyIdHashes: {},
         loaded: { startedAt: 1, reloads: 0 },
-        load: {
-          name,
-          startedAt: 1,
-          memoryBytes: 0,
-          queued: 0,
-          rejected: 0,
-          terminatedWatchers: 0,
-          watchCaches: {},
-          sentToWatchers: {},
-        },
+        load: { ...IDLE, name },
         ...loaded,
       },
     },

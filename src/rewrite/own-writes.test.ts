@@ -1,23 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import type { ServerLoad } from '../plan/gauges.ts';
+import { IDLE } from '../plan/server-load.test-helper.ts';
 import { OwnWrites } from './own-writes.ts';
 
 /** A look at one server that was begun at a time, and showed how far its watch cache of Secrets had come. */
 function look(at: number, watchCaches: ServerLoad['watchCaches']): { at: number; loads: ServerLoad[] } {
   return {
     at,
-    loads: [
-      {
-        name: 'cp-1',
-        startedAt: 0,
-        memoryBytes: 0,
-        queued: 0,
-        rejected: 0,
-        terminatedWatchers: 0,
-        watchCaches,
-        sentToWatchers: {},
-      },
-    ],
+    loads: [{ ...IDLE, watchCaches }],
   };
 }
 
