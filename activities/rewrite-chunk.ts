@@ -30,7 +30,7 @@ export async function rewriteChunkBy(
   const pace = new Pace({
     objectsPerSecond: limits.objectsPerSecond,
     verdict: () => throttle.verdict(guarded.known, schedule),
-    turn: throttle.turn,
+    turn: (objects) => throttle.turn(resource.name, objects),
     signal: cancellationSignal(),
   });
   const result = await beating(async (tell) => {

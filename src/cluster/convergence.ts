@@ -97,6 +97,11 @@ function loadIn(name: string, metrics: string): ServerLoad {
     terminatedWatchers: total('apiserver_terminated_watchers_total'),
     watchCaches: byResource(metrics, 'apiserver_watch_cache_resource_version'),
     sentToWatchers: byResource(metrics, 'apiserver_watch_events_total'),
+    objects: {
+      ...byResource(metrics, 'apiserver_storage_objects'),
+      // Since 1.34, and one day instead of the other.
+      ...byResource(metrics, 'apiserver_resource_objects'),
+    },
     requests: histogramOf(metrics, 'apiserver_request_duration_seconds', isForOneObject),
     keyCalls: histogramOf(metrics, 'apiserver_envelope_encryption_kms_operations_latency_seconds', (labels) =>
       labels.includes('grpc_status_code="OK"'),

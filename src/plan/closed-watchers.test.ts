@@ -7,6 +7,8 @@ const LOOK_MS = 5_000;
 
 /** What happened from one look to the next, and whether watchers are waited for after it. */
 interface Look {
+  /** Secrets there are. */
+  secrets?: number;
   closed?: number;
   /** Secrets a second that went to watchers. */
   sent?: number;
@@ -22,13 +24,14 @@ function looks(...all: Look[]): boolean[] {
     sentToWatchers: { secrets: 1_000_000, pods: 0 },
   };
   watchers.waiting(0, [{ now }], ['secrets']);
-  return all.map(({ closed = 0, sent = 0, restarted = false }, i) => {
+  return all.map(({ secrets: objects = 1e6, closed = 0, sent = 0, restarted = false }, i) => {
     const before = now;
     const { secrets = 0, pods = 0 } = before.sentToWatchers;
     now = {
       ...before,
       startedAt: before.startedAt + Number(restarted),
       terminatedWatchers: before.terminatedWatchers + closed,
+      objects: { secrets: objects },
       sentToWatchers: { secrets: secrets + sent * (LOOK_MS / 1_000), pods: pods + 1e6 },
     };
     const at = (i + 1) * LOOK_MS;
@@ -47,6 +50,11 @@ describe('closed watchers', () => {
     const [again, begins, still, done] = [{ closed: 1 }, { closed: 1 }, { sent: 25_000 }, { sent: 1_900 }];
     expect(looks(again, begins, still, still, done)).toEqual([false, true, true, true, false]);
     expect(looks({ closed: 12 }, still, done)).toEqual([true, true, false]);
+  });
+
+  test('are not waited for where there are so few objects that they soon have them all', () => {
+    const [few, many] = [190_000, 210_000].map((secrets) => ({ secrets, closed: 12, sent: 25_000 }));
+    expect([...looks(few ?? {}), ...looks(many ?? {})]).toEqual([false, true]);
   });
 
   test('are waited for anew when they are closed again afterwards', () => {

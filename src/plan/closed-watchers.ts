@@ -1,4 +1,5 @@
 import type { CatchingUp, ServerLoad } from './gauges.ts';
+import { relistSeconds } from './relist.ts';
 
 /** Watchers that were closed within one look: one of them comes back, and is closed again. */
 const MANY = 10;
@@ -6,6 +7,8 @@ const MANY = 10;
 const IN_A_ROW = 2;
 /** Objects a second: watchers that are sent fewer have caught up. One that begins anew is sent ten times as many. */
 const CAUGHT_UP = 2_000;
+/** Seconds: where a watcher begins anew within two looks, that isn't worth a pause. */
+const SHORT_RELIST = 10;
 /** A watcher that needs longer isn't waited for: it may never follow. */
 const LONGEST_MS = 5 * 60_000;
 
@@ -41,6 +44,11 @@ export class ClosedWatchers {
   ): CatchingUp[] {
     if (at === this.#last.at) return this.#last.waiting;
     const seconds = (at - this.#last.at) / 1_000;
+    const short =
+      relistSeconds(
+        servers.map(({ now }) => now),
+        resources,
+      ) < SHORT_RELIST;
     const waiting = servers.flatMap(({ now, before }): CatchingUp[] => {
       const { name, startedAt } = now;
       const known = this.#states.get(name);
@@ -53,7 +61,7 @@ export class ClosedWatchers {
       const objectsPerSecond = (sentOf(now, resources) - sentOf(before, resources)) / seconds;
       const next = nextOf(state, at, closed, objectsPerSecond);
       this.#states.set(name, next);
-      return next.since === undefined ? [] : [{ server: name, objectsPerSecond }];
+      return short || next.since === undefined ? [] : [{ server: name, objectsPerSecond }];
     });
     this.#last = { at, waiting };
     return waiting;

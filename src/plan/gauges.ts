@@ -21,6 +21,8 @@ export interface ServerLoad {
   watchCaches: Readonly<Record<string, number>>;
   /** Objects that it has sent to watchers of a resource: those of a watcher's beginning, and each change. */
   sentToWatchers: Readonly<Record<string, number>>;
+  /** Objects there are of a resource, as it last counted them (each minute); -1 where it couldn't. */
+  objects: Readonly<Record<string, number>>;
   /** Requests for one object, of whatever client; absent where there were none. */
   requests?: Histogram | undefined;
   /** Calls to kms plugins that were answered well; absent where there were none. */
@@ -222,6 +224,7 @@ function catchingUp({ server, objectsPerSecond }: CatchingUp): Reading {
     gauge: 'watchers',
     value: 1,
     critical: 1,
+    passes: true,
     says: () =>
       `${server} has closed watchers again and again: waiting until they have caught up (${Math.round(objectsPerSecond).toLocaleString('en')} objects a second go to them)`,
   };

@@ -107,6 +107,15 @@ describe('the governor', () => {
     expect(over([[at(12)]], { factor: 0.6, ceiling: 0.7 })[0]?.ceiling).toBe(0.6);
   });
 
+  it('goes on after a pause as fast as before, slowed by what warns, where all that it pauses for passes', () => {
+    const waits: Reading = { gauge: 'watchers', value: 1, critical: 1, passes: true, says: () => 'waits' };
+    const verdicts = over([[at(12)], [at(12), waits], [waits], []]);
+    expect(verdicts.map(({ level }) => level)).toEqual(['slow', 'pause', 'pause', 'slow']);
+    expect(factorsOf(verdicts).slice(0, 3)).toEqual([0.7, 0.49, 0.49]);
+    expect(verdicts[3]?.factor).toBeGreaterThan(0.49);
+    expect(govern([waits, at(20)], FREE, STEP_MS)).toMatchObject({ level: 'pause', factor: LEAST_FACTOR });
+  });
+
   it('keeps what it knew through a pause that has nothing to do with it', () => {
     const night: Reading = { gauge: 'schedule', value: 1, critical: 1, says: () => 'night' };
     const [, , paused] = over([[at(12)], [], [night]]);

@@ -23,6 +23,8 @@ export interface Reading {
   warn?: number;
   /** Absent where the gauge only slows down. */
   critical?: number;
+  /** What it pauses for passes, and leaves nothing behind: after it rewriting goes on as fast as it was. */
+  passes?: boolean;
   /** The figure in words, beside the limit that it has reached. */
   says: (limit: number) => string;
 }
@@ -77,11 +79,13 @@ export function govern(readings: readonly Reading[], before: Before, sinceMs: nu
   // What begins to warn on the way back up, slower than was borne before, comes of what was before: it is no new limit at once.
   const ceiling = begins ? Math.max(before.factor, LOSS * (before.ceiling ?? 0)) : before.ceiling;
   const known = ceiling === undefined ? {} : { ceiling };
-  if (critical.length > 0) return { level: 'pause', factor: LEAST_FACTOR, ...strictest(critical), ...known };
-  if (warned.length > 0) {
-    const factor = Math.max(LEAST_FACTOR, before.factor * LOSS ** (begins ? 1 : steps));
-    return { level: 'slow', factor, ...strictest(warned), ...known };
+  const cut = warned.length === 0 ? 1 : LOSS ** (begins ? 1 : steps);
+  const slower = Math.max(LEAST_FACTOR, before.factor * cut);
+  if (critical.length > 0) {
+    const factor = critical.every(({ passes }) => passes) ? slower : LEAST_FACTOR;
+    return { level: 'pause', factor, ...strictest(critical), ...known };
   }
+  if (warned.length > 0) return { level: 'slow', factor: slower, ...strictest(warned), ...known };
   const factor = Math.min(1, before.factor + steps * gainOf(before.factor, ceiling));
   if (factor === 1) return FREE;
   const reason = `getting faster again: ${Math.round(factor * 100)} % of full speed`;
@@ -110,14 +114,15 @@ export function restMs(objects: number, tookMs: number, factor: number, objectsP
 
 interface Reached {
   gauge: Gauge;
+  passes: boolean;
   /** How far beyond its limit. */
   beyond: number;
   words: string;
 }
 
-function reached({ gauge, value, says }: Reading, limit: number | undefined): Reached[] {
+function reached({ gauge, value, says, passes = false }: Reading, limit: number | undefined): Reached[] {
   if (limit === undefined || value < limit) return [];
-  return [{ gauge, beyond: value / limit, words: says(limit) }];
+  return [{ gauge, passes, beyond: value / limit, words: says(limit) }];
 }
 
 function strictest(all: readonly Reached[]): { gauge: Gauge; reason: string } {

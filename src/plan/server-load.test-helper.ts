@@ -10,4 +10,5 @@ export const IDLE: ServerLoad = {
   terminatedWatchers: 0,
   watchCaches: {},
   sentToWatchers: {},
+  objects: {},
 };

@@ -2,9 +2,9 @@ import { describe, expect, test } from '@jest/globals';
 import { SlowStart } from './slow-start.ts';
 
 /** Takes turns, one as soon as the last has come, and answers with when each came. */
-function turns(start: SlowStart, batches: number, objects: number, from = 0): number[] {
+function turns(start: SlowStart, batches: number, objects: number, from = 0, relist = Infinity): number[] {
   let now = from;
-  return Array.from({ length: batches }, () => (now += start.turn(objects, now)));
+  return Array.from({ length: batches }, () => (now += start.turn(objects, now, relist)));
 }
 
 /** Objects of the second that begins so many milliseconds after the first turn. */
@@ -35,16 +35,26 @@ describe('a slow start', () => {
     expect(inSecond(turns(start, 100, 100, last), 100, last)).toBeGreaterThan(3_000);
   });
 
+  test('is faster where watchers begin anew within seconds, and none where they do at once', () => {
+    const second = (relist: number) => {
+      const at = turns(new SlowStart(), 1_000, 100, 0, relist);
+      return inSecond(at, 100, 0);
+    };
+    expect(second(50)).toBe(second(Infinity));
+    expect(second(5)).toBeGreaterThan(3 * second(50));
+    expect(second(0)).toBe(100_000);
+  });
+
   test('is shared by all who take turns', () => {
     const start = new SlowStart();
-    expect([start.turn(500, 0), start.turn(500, 0)]).toEqual([0, 1_000]);
+    expect([start.turn(500, 0, Infinity), start.turn(500, 0, Infinity)]).toEqual([0, 1_000]);
   });
 
   test('owes nothing for turns that nobody took', () => {
     const start = new SlowStart();
-    start.turn(500, 0);
-    expect(start.turn(500, 10_000)).toBe(0);
-    expect(start.turn(500, 10_000)).toBeGreaterThan(500);
+    start.turn(500, 0, Infinity);
+    expect(start.turn(500, 10_000, Infinity)).toBe(0);
+    expect(start.turn(500, 10_000, Infinity)).toBeGreaterThan(500);
   });
 
   test('begins anew after a rest from which watch caches shrink', () => {

@@ -5,6 +5,7 @@ import { recentLook, type CloseLook } from '../cluster/identity.ts';
 import { ClosedWatchers } from '../plan/closed-watchers.ts';
 import { readingsOf, type MemberLoad, type ServerLoad, type Sight } from '../plan/gauges.ts';
 import { FREE, govern, STEP_MS, type Verdict } from '../plan/governor.ts';
+import { relistSeconds } from '../plan/relist.ts';
 import type { ScheduleWindow } from '../plan/schedule.ts';
 import { SlowStart } from '../plan/slow-start.ts';
 import { RecentRequests } from './met.ts';
@@ -28,6 +29,7 @@ export class Throttle {
   readonly #growth = new Growth();
   readonly #closed = new ClosedWatchers();
   readonly #start = new SlowStart();
+  #looked: readonly ServerLoad[] = [];
   #verdict: { at: number; verdict: Promise<Verdict> } | undefined;
   #last: { at: number; verdict: Verdict } = { at: -Infinity, verdict: FREE };
 
@@ -48,8 +50,10 @@ export class Throttle {
     this.#writes.add(resource, Date.now(), revision);
   }
 
-  /** Takes the next turn for a batch: how many milliseconds it is away. */
-  readonly turn = (objects: number): number => this.#start.turn(objects, Date.now());
+  /** Takes the next turn for a batch of a resource: how many milliseconds it is away. */
+  turn(resource: string, objects: number): number {
+    return this.#start.turn(objects, Date.now(), relistSeconds(this.#looked, [resource]));
+  }
 
   /**
    * How fast rewriting may go on now. What doesn't answer isn't waited for, the first time aside: the engine meets it too.
@@ -72,6 +76,7 @@ export class Throttle {
       this.#metrics.value(LOOK_MS),
     ]);
     const at = Date.now();
+    this.#looked = look?.loads ?? this.#looked;
     const servers = look === undefined ? [] : this.#servers.compared(seenServers(look));
     const sight: Sight = {
       servers,
