@@ -7,8 +7,8 @@ const LOOK_MS = 5_000;
 
 /** What happened from one look to the next, and whether watchers are waited for after it. */
 interface Look {
-  /** Secrets there are. */
-  secrets?: number;
+  /** Seconds that a watcher takes which begins anew. */
+  relist?: number;
   closed?: number;
   /** Secrets a second that went to watchers. */
   sent?: number;
@@ -23,20 +23,19 @@ function looks(...all: Look[]): boolean[] {
     terminatedWatchers: 7,
     sentToWatchers: { secrets: 1_000_000, pods: 0 },
   };
-  watchers.waiting(0, [{ now }], ['secrets']);
-  return all.map(({ secrets: objects = 1e6, closed = 0, sent = 0, restarted = false }, i) => {
+  watchers.waiting(0, [{ now }], ['secrets'], 50);
+  return all.map(({ relist = 50, closed = 0, sent = 0, restarted = false }, i) => {
     const before = now;
     const { secrets = 0, pods = 0 } = before.sentToWatchers;
     now = {
       ...before,
       startedAt: before.startedAt + Number(restarted),
       terminatedWatchers: before.terminatedWatchers + closed,
-      objects: { secrets: objects },
       sentToWatchers: { secrets: secrets + sent * (LOOK_MS / 1_000), pods: pods + 1e6 },
     };
     const at = (i + 1) * LOOK_MS;
-    const waiting = watchers.waiting(at, [{ now, before }], ['secrets']);
-    expect(watchers.waiting(at, [{ now, before }], ['secrets'])).toEqual(waiting);
+    const waiting = watchers.waiting(at, [{ now, before }], ['secrets'], relist);
+    expect(watchers.waiting(at, [{ now, before }], ['secrets'], relist)).toEqual(waiting);
     return waiting.length > 0;
   });
 }
@@ -52,9 +51,9 @@ describe('closed watchers', () => {
     expect(looks({ closed: 12 }, still, done)).toEqual([true, true, false]);
   });
 
-  test('are not waited for where there are so few objects that they soon have them all', () => {
-    const [few, many] = [190_000, 210_000].map((secrets) => ({ secrets, closed: 12, sent: 25_000 }));
-    expect([...looks(few ?? {}), ...looks(many ?? {})]).toEqual([false, true]);
+  test('are not waited for where one that begins anew takes but seconds', () => {
+    const [short, long] = [9.5, 10.5].map((relist) => ({ relist, closed: 12, sent: 25_000 }));
+    expect([...looks(short ?? {}), ...looks(long ?? {})]).toEqual([false, true]);
   });
 
   test('are waited for anew when they are closed again afterwards', () => {
@@ -65,15 +64,15 @@ describe('closed watchers', () => {
   test('are told with what is sent to them, of what is rewritten alone', () => {
     const watchers = new ClosedWatchers();
     const before: ServerLoad = { ...IDLE, sentToWatchers: { pods: 5 } };
-    watchers.waiting(0, [{ now: before }], []);
+    watchers.waiting(0, [{ now: before }], [], 0);
     const now = {
       ...before,
       terminatedWatchers: 50,
       sentToWatchers: { secrets: 40_000, 'widgets.example.com': 10_000, pods: 1e9 },
     };
-    expect(watchers.waiting(10_000, [{ now, before }], ['secrets', 'widgets.example.com'])).toEqual([
-      { server: 'cp-1', objectsPerSecond: 5_000 },
-    ]);
+    expect(watchers.waiting(10_000, [{ now, before }], ['secrets', 'widgets.example.com'], Infinity)).toEqual(
+      [{ server: 'cp-1', objectsPerSecond: 5_000 }],
+    );
   });
 
   test('are waited for five minutes at most, and then no more until all is calm', () => {

@@ -1,5 +1,4 @@
 import type { CatchingUp, ServerLoad } from './gauges.ts';
-import { relistSeconds } from './relist.ts';
 
 /** Watchers that were closed within one look: one of them comes back, and is closed again. */
 const MANY = 10;
@@ -36,19 +35,16 @@ export class ClosedWatchers {
    *
    * @param at - of the look, in milliseconds since the epoch; one may be told again and again
    * @param resources - what is rewritten
+   * @param relist - seconds that a watcher of that takes which begins anew
    */
   waiting(
     at: number,
     servers: readonly { now: ServerLoad; before?: ServerLoad | undefined }[],
     resources: readonly string[],
+    relist: number,
   ): CatchingUp[] {
     if (at === this.#last.at) return this.#last.waiting;
     const seconds = (at - this.#last.at) / 1_000;
-    const short =
-      relistSeconds(
-        servers.map(({ now }) => now),
-        resources,
-      ) < SHORT_RELIST;
     const waiting = servers.flatMap(({ now, before }): CatchingUp[] => {
       const { name, startedAt } = now;
       const known = this.#states.get(name);
@@ -61,7 +57,7 @@ export class ClosedWatchers {
       const objectsPerSecond = (sentOf(now, resources) - sentOf(before, resources)) / seconds;
       const next = nextOf(state, at, closed, objectsPerSecond);
       this.#states.set(name, next);
-      return short || next.since === undefined ? [] : [{ server: name, objectsPerSecond }];
+      return relist < SHORT_RELIST || next.since === undefined ? [] : [{ server: name, objectsPerSecond }];
     });
     this.#last = { at, waiting };
     return waiting;

@@ -58,6 +58,15 @@ describe('gauges', () => {
       });
     });
 
+    it('slow down for as many closed watchers as would take it up for 25 s', () => {
+      const closed = (terminatedWatchers: number, relist: number) =>
+        verdict({ servers: [{ now: { ...calm, terminatedWatchers }, before: calm }], relist }).reason;
+      expect(closed(7, 5)).toBeUndefined();
+      expect(closed(8, 5)).toBe('cp-1 has just closed 5 watchers that fell behind (limit 5)');
+      expect(closed(5, 50)).toBe('cp-1 has just closed 2 watchers that fell behind (limit 1)');
+      expect(closed(1_000, 0)).toBeUndefined();
+    });
+
     it('slow down for requests that wait in its queues, or that it refuses', () => {
       expect(server({ queued: 40 }).reason).toBe(
         '40 requests wait in the queues of cp-1 (priority and fairness; limit 10)',

@@ -77,6 +77,8 @@ export interface Sight {
   requests?: RequestsMet | undefined;
   lags?: readonly WatchCacheLag[] | undefined;
   catchingUp?: readonly CatchingUp[] | undefined;
+  /** Seconds that a watcher of what is rewritten takes which begins anew; as good as endless where it isn't known. */
+  relist?: number | undefined;
   schedule?: readonly ScheduleWindow[] | undefined;
   /** Milliseconds since the epoch. */
   at: number;
@@ -92,7 +94,8 @@ const LATENCY = { times: 3, warnMs: 500, criticalMs: 5_000 };
 const REFUSED = { warn: 0.01, critical: 0.5 };
 const QUEUED = { warn: 10, critical: 1_000 };
 const REJECTED = { warn: 1 };
-const WATCHERS = { warn: 1 };
+/** One closed watcher; or as many as would take up an API server for so many seconds, if all of them began anew. */
+const WATCHERS = { warn: 1, relists: 25 };
 /** Milliseconds. Informers, and LISTs from the cache, see objects as they were so long ago. */
 const WATCH_CACHE = { warn: 3_000, critical: 30_000 };
 /** Growth since rewriting began, as a multiple; and what is nothing to a machine that runs an API server. */
@@ -113,7 +116,9 @@ const KEY_CALLS = { warn: 1 };
 /** What every gauge shows of what was seen. */
 export function readingsOf(sight: Sight): Reading[] {
   return [
-    ...sight.servers.flatMap(({ now, before, first }) => serverReadings(now, before, first)),
+    ...sight.servers.flatMap(({ now, before, first }) =>
+      serverReadings(now, before, first, sight.relist ?? Infinity),
+    ),
     ...sight.members.flatMap(({ now, before }) => memberReadings(now, before)),
     ...(sight.requests === undefined ? [] : requestReadings(sight.requests)),
     ...(sight.lags ?? []).map(watchCache),
@@ -165,7 +170,12 @@ function clients(now: ServerLoad, before: ServerLoad, first: ServerLoad | undefi
   ];
 }
 
-function serverReadings(now: ServerLoad, before?: ServerLoad, first?: ServerLoad): Reading[] {
+function serverReadings(
+  now: ServerLoad,
+  before: ServerLoad | undefined,
+  first: ServerLoad | undefined,
+  relist: number,
+): Reading[] {
   const { name } = now;
   const readings: Reading[] = [
     {
@@ -196,7 +206,7 @@ function serverReadings(now: ServerLoad, before?: ServerLoad, first?: ServerLoad
     {
       gauge: 'watchers',
       value: watchers,
-      ...WATCHERS,
+      warn: Math.max(WATCHERS.warn, Math.ceil(WATCHERS.relists / relist)),
       says: (limit) => `${name} has just closed ${watchers} watchers that fell behind (limit ${limit})`,
     },
     {

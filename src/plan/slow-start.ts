@@ -1,10 +1,10 @@
 /** Objects a second that rewriting begins with at least: as fast as API servers take them one by one. */
 const FIRST_PER_SECOND = 500;
 /**
- * Times the seconds that a watcher takes which begins anew, what rewriting may begin with: 2,000 a second of 100,000 objects. Where there
- * are few, it is soon over.
+ * Divided by the seconds that a watcher takes which begins anew, the rate that rewriting begins with: 5,000 objects a second where
+ * there are 10,000, for such a watcher has them again within half a second.
  */
-const FIRST_BY_RELIST = 10_000;
+const FIRST_BY_RELIST = 2_500;
 /**
  * Of what was rewritten so far, what a second more may have at most. The watch cache of a resource that is seldom written
  * keeps 100 events, and twice as many whenever it is full of fresh ones, up to 102,400 (kube-apiserver's

@@ -78,13 +78,16 @@ export class Throttle {
     const at = Date.now();
     this.#looked = look?.loads ?? this.#looked;
     const servers = look === undefined ? [] : this.#servers.compared(seenServers(look));
+    const relist = relistSeconds(this.#looked, this.#writes.resources);
     const sight: Sight = {
       servers,
       members: status === undefined ? [] : this.#members.compared(seenMembers(status, metrics, this.#growth)),
       alarms: status?.value.alarms ?? [],
       requests: this.#requests.summary(at),
       lags: look === undefined ? [] : this.#writes.lags(look),
-      catchingUp: look === undefined ? [] : this.#closed.waiting(look.at, servers, this.#writes.resources),
+      catchingUp:
+        look === undefined ? [] : this.#closed.waiting(look.at, servers, this.#writes.resources, relist),
+      relist,
       schedule,
       at,
     };
