@@ -94,7 +94,7 @@ function loadIn(name: string, metrics: string): ServerLoad {
     memoryBytes: sumOf(metrics, 'go_gc_heap_live_bytes') ?? total('process_resident_memory_bytes'),
     queued: total('apiserver_flowcontrol_current_inqueue_requests'),
     rejected: total('apiserver_flowcontrol_rejected_requests_total'),
-    terminatedWatchers: total('apiserver_terminated_watchers_total'),
+    terminatedWatchers: byResource(metrics, 'apiserver_terminated_watchers_total'),
     watchCaches: byResource(metrics, 'apiserver_watch_cache_resource_version'),
     sentToWatchers: byResource(metrics, 'apiserver_watch_events_total'),
     objects: {

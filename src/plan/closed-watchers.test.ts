@@ -1,4 +1,4 @@
-import { describe, expect, test } from '@jest/globals';
+import { beforeEach, describe, expect, test } from '@jest/globals';
 import { ClosedWatchers } from './closed-watchers.ts';
 import type { ServerLoad } from './gauges.ts';
 import { IDLE } from './server-load.test-helper.ts';
@@ -20,7 +20,7 @@ function looks(...all: Look[]): boolean[] {
   const watchers = new ClosedWatchers();
   let now: ServerLoad = {
     ...IDLE,
-    terminatedWatchers: 7,
+    terminatedWatchers: { secrets: 7, pods: 0 },
     sentToWatchers: { secrets: 1_000_000, pods: 0 },
   };
   watchers.waiting(0, [{ now }], ['secrets'], 50);
@@ -30,7 +30,7 @@ function looks(...all: Look[]): boolean[] {
     now = {
       ...before,
       startedAt: before.startedAt + Number(restarted),
-      terminatedWatchers: before.terminatedWatchers + closed,
+      terminatedWatchers: { secrets: (before.terminatedWatchers['secrets'] ?? 0) + closed, pods: 90 * i },
       sentToWatchers: { secrets: secrets + sent * (LOOK_MS / 1_000), pods: pods + 1e6 },
     };
     const at = (i + 1) * LOOK_MS;
@@ -67,7 +67,7 @@ describe('closed watchers', () => {
     watchers.waiting(0, [{ now: before }], [], 0);
     const now = {
       ...before,
-      terminatedWatchers: 50,
+      terminatedWatchers: { secrets: 50 },
       sentToWatchers: { secrets: 40_000, 'widgets.example.com': 10_000, pods: 1e9 },
     };
     expect(watchers.waiting(10_000, [{ now, before }], ['secrets', 'widgets.example.com'], Infinity)).toEqual(
@@ -89,5 +89,68 @@ describe('closed watchers', () => {
       false,
       false,
     ]);
+  });
+
+  describe('that are waited for', () => {
+    const busy = (
+      at: number,
+      change: Partial<ServerLoad> = {},
+    ): { now: ServerLoad; before?: ServerLoad | undefined } => ({
+      now: {
+        ...IDLE,
+        terminatedWatchers: { secrets: 12 },
+        sentToWatchers: { secrets: 25 * at },
+        ...change,
+      },
+    });
+    let watchers: ClosedWatchers;
+    const waiting = (
+      at: number,
+      ...servers: { now: ServerLoad; before?: ServerLoad | undefined }[]
+    ): number => watchers.waiting(at, servers, ['secrets'], 50).length;
+
+    beforeEach(() => {
+      watchers = new ClosedWatchers();
+      waiting(0, { now: IDLE });
+      expect(waiting(5_000, { ...busy(5_000), before: IDLE })).toBe(1);
+    });
+
+    test('still are when their server does not answer, nor has been seen of late, for five minutes at most', () => {
+      expect(waiting(10_000)).toBe(1);
+      expect(waiting(15_000, busy(15_000))).toBe(1);
+      expect(waiting(304_000)).toBe(1);
+      expect(waiting(306_000)).toBe(0);
+      expect(waiting(311_000, busy(311_000))).toBe(0);
+    });
+
+    test('are not any more when it was started anew', () => {
+      expect(waiting(10_000, busy(10_000, { startedAt: 9 }))).toBe(0);
+    });
+  });
+
+  test('of long ago do not make those of now two looks in a row', () => {
+    const watchers = new ClosedWatchers();
+    const at = (ms: number, now: number, before?: number): number =>
+      watchers.waiting(
+        ms,
+        [
+          {
+            now: { ...IDLE, terminatedWatchers: { secrets: now } },
+            before: before === undefined ? undefined : { ...IDLE, terminatedWatchers: { secrets: before } },
+          },
+        ],
+        ['secrets'],
+        50,
+      ).length;
+    at(0, 0);
+    expect(at(5_000, 1, 0)).toBe(0);
+    expect(at(9_000_000, 1)).toBe(0);
+    expect(at(9_005_000, 2, 1)).toBe(0);
+    expect(at(9_010_000, 3, 2)).toBe(1);
+  });
+
+  test('are not waited for where so few are closed that rewriting does not even slow down', () => {
+    expect(looks({ relist: 12, closed: 2 }, { relist: 12, closed: 2 })).toEqual([false, false]);
+    expect(looks({ relist: 12, closed: 3 }, { relist: 12, closed: 3 })).toEqual([false, true]);
   });
 });

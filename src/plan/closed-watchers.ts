@@ -1,8 +1,9 @@
 import type { CatchingUp, ServerLoad } from './gauges.ts';
+import { closedLimit } from './relist.ts';
 
 /** Watchers that were closed within one look: one of them comes back, and is closed again. */
 const MANY = 10;
-/** Looks in a row in which some were closed. */
+/** Looks in a row in which too many were closed. */
 const IN_A_ROW = 2;
 /** Objects a second: watchers that are sent fewer have caught up. One that begins anew is sent ten times as many. */
 const CAUGHT_UP = 2_000;
@@ -13,10 +14,10 @@ const LONGEST_MS = 5 * 60_000;
 
 interface State {
   startedAt: number;
-  /** Looks in a row, up to the last, in which watchers were closed. */
+  /** Looks in a row, up to the last, in which too many watchers were closed. */
   inARow: number;
-  /** When waiting began, in milliseconds since the epoch. */
-  since?: number;
+  /** Since when, in milliseconds since the epoch, watchers are waited for, and how fast they were last sent what they miss. */
+  waiting?: { since: number; objectsPerSecond: number };
   /** Whether waiting was given up, until no watcher is closed any more. */
   inVain?: boolean;
 }
@@ -27,11 +28,11 @@ interface State {
  * sooner it is closed again, however slowly rewriting goes on, until it has missed too much and begins with every object there is.
  */
 export class ClosedWatchers {
-  readonly #states = new Map<string, State>();
-  #last: { at: number; waiting: CatchingUp[] } = { at: -Infinity, waiting: [] };
+  #states = new Map<string, State>();
+  #lookedAt = -Infinity;
 
   /**
-   * Which servers' watchers have to be waited for.
+   * Which servers' watchers have to be waited for. A server that doesn't answer meanwhile is no reason not to.
    *
    * @param at - of the look, in milliseconds since the epoch; one may be told again and again
    * @param resources - what is rewritten
@@ -43,39 +44,64 @@ export class ClosedWatchers {
     resources: readonly string[],
     relist: number,
   ): CatchingUp[] {
-    if (at === this.#last.at) return this.#last.waiting;
-    const seconds = (at - this.#last.at) / 1_000;
-    const waiting = servers.flatMap(({ now, before }): CatchingUp[] => {
+    if (relist < SHORT_RELIST) this.#states.clear();
+    else if (at > this.#lookedAt) this.#look(at, servers, resources, relist);
+    this.#lookedAt = Math.max(at, this.#lookedAt);
+    return [...this.#states].flatMap(([server, { waiting }]) =>
+      waiting === undefined ? [] : [{ server, objectsPerSecond: waiting.objectsPerSecond }],
+    );
+  }
+
+  #look(
+    at: number,
+    servers: readonly { now: ServerLoad; before?: ServerLoad | undefined }[],
+    resources: readonly string[],
+    relist: number,
+  ): void {
+    const seconds = (at - this.#lookedAt) / 1_000;
+    const states = new Map([...this.#states].map(([name, state]) => [name, unseen(state, at)]));
+    for (const { now, before } of servers) {
       const { name, startedAt } = now;
-      const known = this.#states.get(name);
-      const state = known?.startedAt === startedAt ? known : { startedAt, inARow: 0 };
+      const known = states.get(name);
       if (before?.startedAt !== startedAt) {
-        this.#states.set(name, state);
-        return [];
+        states.set(name, known?.startedAt === startedAt ? known : { startedAt, inARow: 0 });
+        continue;
       }
-      const closed = now.terminatedWatchers - before.terminatedWatchers;
-      const objectsPerSecond = (sentOf(now, resources) - sentOf(before, resources)) / seconds;
-      const next = nextOf(state, at, closed, objectsPerSecond);
-      this.#states.set(name, next);
-      return relist < SHORT_RELIST || next.since === undefined ? [] : [{ server: name, objectsPerSecond }];
-    });
-    this.#last = { at, waiting };
-    return waiting;
+      const since = (of: 'terminatedWatchers' | 'sentToWatchers'): number =>
+        sumOf(now[of], resources) - sumOf(before[of], resources);
+      const state = this.#states.get(name) ?? { startedAt, inARow: 0 };
+      const closed = { count: since('terminatedWatchers'), limit: closedLimit(relist) };
+      states.set(name, nextOf(state, at, closed, since('sentToWatchers') / seconds));
+    }
+    this.#states = states;
   }
 }
 
-function nextOf(state: State, at: number, closed: number, objectsPerSecond: number): State {
-  const { startedAt, since, inVain = false } = state;
-  if (since !== undefined) {
+/** Of a server that there is nothing new of: what was waited for still is, what was closed is long ago. */
+function unseen({ startedAt, waiting }: State, at: number): State {
+  const still = waiting !== undefined && at - waiting.since < LONGEST_MS;
+  return { startedAt, inARow: 0, ...(still ? { waiting } : {}) };
+}
+
+function nextOf(
+  { startedAt, inARow, waiting, inVain = false }: State,
+  at: number,
+  closed: { count: number; limit: number },
+  objectsPerSecond: number,
+): State {
+  if (waiting !== undefined) {
     if (objectsPerSecond < CAUGHT_UP) return { startedAt, inARow: 0 };
-    return at - since < LONGEST_MS ? state : { startedAt, inARow: 0, inVain: true };
+    const { since } = waiting;
+    if (at - since < LONGEST_MS) return { startedAt, inARow, waiting: { since, objectsPerSecond } };
+    return { startedAt, inARow: 0, inVain: true };
   }
-  if (closed === 0) return { startedAt, inARow: 0 };
-  const inARow = state.inARow + 1;
-  if (inVain || (closed < MANY && inARow < IN_A_ROW)) return { startedAt, inARow, inVain };
-  return { startedAt, inARow, since: at };
+  if (closed.count === 0) return { startedAt, inARow: 0 };
+  if (closed.count < closed.limit) return { startedAt, inARow: 0, inVain };
+  const row = inARow + 1;
+  if (inVain || (closed.count < MANY && row < IN_A_ROW)) return { startedAt, inARow: row, inVain };
+  return { startedAt, inARow: row, waiting: { since: at, objectsPerSecond } };
 }
 
-function sentOf({ sentToWatchers }: ServerLoad, resources: readonly string[]): number {
-  return resources.reduce((sum, resource) => sum + (sentToWatchers[resource] ?? 0), 0);
+function sumOf(counts: Readonly<Record<string, number>>, resources: readonly string[]): number {
+  return resources.reduce((sum, resource) => sum + (counts[resource] ?? 0), 0);
 }

@@ -7,7 +7,8 @@ const calm: ServerLoad = {
   ...IDLE,
   memoryBytes: 400e6,
   rejected: 7,
-  terminatedWatchers: 3,
+  terminatedWatchers: { secrets: 3 },
+  objects: { secrets: 1e6, configmaps: 1e4 },
 };
 const member: MemberLoad = { endpoint: 'https://etcd-1', dbSize: 3e9, dbInUse: 2e9, quotaBytes: 8e9 };
 const none: Sight = { servers: [], members: [], alarms: [], at: Date.parse('2026-01-15T12:00:00Z') };
@@ -46,9 +47,9 @@ describe('gauges', () => {
 
   describe('of an API server', () => {
     it('slow down for watchers that it has just closed, and pause while they catch up', () => {
-      expect(server({ terminatedWatchers: 5 })).toMatchObject({
+      expect(server({ terminatedWatchers: { secrets: 5 } })).toMatchObject({
         level: 'slow',
-        reason: 'cp-1 has just closed 2 watchers that fell behind (limit 1)',
+        reason: 'cp-1 has just closed 2 watchers of secrets that fell behind (limit 1)',
       });
       expect(verdict({ catchingUp: [{ server: 'cp-1', objectsPerSecond: 25_123.4 }] })).toMatchObject({
         level: 'pause',
@@ -58,13 +59,15 @@ describe('gauges', () => {
       });
     });
 
-    it('slow down for as many closed watchers as would take it up for 25 s', () => {
-      const closed = (terminatedWatchers: number, relist: number) =>
-        verdict({ servers: [{ now: { ...calm, terminatedWatchers }, before: calm }], relist }).reason;
-      expect(closed(7, 5)).toBeUndefined();
-      expect(closed(8, 5)).toBe('cp-1 has just closed 5 watchers that fell behind (limit 5)');
-      expect(closed(5, 50)).toBe('cp-1 has just closed 2 watchers that fell behind (limit 1)');
-      expect(closed(1_000, 0)).toBeUndefined();
+    it('slow down for as many closed watchers of a resource as would take it up for 25 s', () => {
+      const closed = (terminatedWatchers: Record<string, number>) => server({ terminatedWatchers }).reason;
+      expect(closed({ secrets: 3, configmaps: 49 })).toBeUndefined();
+      expect(closed({ secrets: 3, configmaps: 50 })).toBe(
+        'cp-1 has just closed 50 watchers of configmaps that fell behind (limit 50)',
+      );
+      expect(closed({ secrets: 3, leases: 1 })).toBe(
+        'cp-1 has just closed 1 watchers of leases that fell behind (limit 1)',
+      );
     });
 
     it('slow down for requests that wait in its queues, or that it refuses', () => {

@@ -1,4 +1,5 @@
 import type { Reading } from './governor.ts';
+import { closedLimit, relistSeconds } from './relist.ts';
 import { isOpen, scheduleText, type ScheduleWindow } from './schedule.ts';
 
 /** How many observations lay below each bound (in seconds), ascending; the last bound is Infinity. */
@@ -15,8 +16,8 @@ export interface ServerLoad {
   queued: number;
   /** Requests that priority and fairness has refused. */
   rejected: number;
-  /** Watchers that were closed because they fell behind. */
-  terminatedWatchers: number;
+  /** Watchers of a resource that were closed because they fell behind. */
+  terminatedWatchers: Readonly<Record<string, number>>;
   /** etcd's revision that its watch cache of a resource (`secrets`, `widgets.example.com`) has come to. */
   watchCaches: Readonly<Record<string, number>>;
   /** Objects that it has sent to watchers of a resource: those of a watcher's beginning, and each change. */
@@ -77,8 +78,6 @@ export interface Sight {
   requests?: RequestsMet | undefined;
   lags?: readonly WatchCacheLag[] | undefined;
   catchingUp?: readonly CatchingUp[] | undefined;
-  /** Seconds that a watcher of what is rewritten takes which begins anew; as good as endless where it isn't known. */
-  relist?: number | undefined;
   schedule?: readonly ScheduleWindow[] | undefined;
   /** Milliseconds since the epoch. */
   at: number;
@@ -94,8 +93,6 @@ const LATENCY = { times: 3, warnMs: 500, criticalMs: 5_000 };
 const REFUSED = { warn: 0.01, critical: 0.5 };
 const QUEUED = { warn: 10, critical: 1_000 };
 const REJECTED = { warn: 1 };
-/** One closed watcher; or as many as would take up an API server for so many seconds, if all of them began anew. */
-const WATCHERS = { warn: 1, relists: 25 };
 /** Milliseconds. Informers, and LISTs from the cache, see objects as they were so long ago. */
 const WATCH_CACHE = { warn: 3_000, critical: 30_000 };
 /** Growth since rewriting began, as a multiple; and what is nothing to a machine that runs an API server. */
@@ -117,7 +114,12 @@ const KEY_CALLS = { warn: 1 };
 export function readingsOf(sight: Sight): Reading[] {
   return [
     ...sight.servers.flatMap(({ now, before, first }) =>
-      serverReadings(now, before, first, sight.relist ?? Infinity),
+      serverReadings(
+        now,
+        before,
+        first,
+        sight.servers.map((one) => one.now),
+      ),
     ),
     ...sight.members.flatMap(({ now, before }) => memberReadings(now, before)),
     ...(sight.requests === undefined ? [] : requestReadings(sight.requests)),
@@ -174,7 +176,7 @@ function serverReadings(
   now: ServerLoad,
   before: ServerLoad | undefined,
   first: ServerLoad | undefined,
-  relist: number,
+  servers: readonly ServerLoad[],
 ): Reading[] {
   const { name } = now;
   const readings: Reading[] = [
@@ -191,7 +193,6 @@ function serverReadings(
   if (same(first)) readings.push(memory(now, first));
   if (!same(before)) return readings;
   const rejected = now.rejected - before.rejected;
-  const watchers = now.terminatedWatchers - before.terminatedWatchers;
   const keyCall = quantileSince(now.keyCalls, before.keyCalls, 0.99);
   return [
     ...readings,
@@ -203,12 +204,7 @@ function serverReadings(
       says: (limit) =>
         `${name} has just refused ${rejected} requests (priority and fairness; limit ${limit})`,
     },
-    {
-      gauge: 'watchers',
-      value: watchers,
-      warn: Math.max(WATCHERS.warn, Math.ceil(WATCHERS.relists / relist)),
-      says: (limit) => `${name} has just closed ${watchers} watchers that fell behind (limit ${limit})`,
-    },
+    ...closedWatchers(now, before, servers),
     {
       gauge: 'key-provider',
       value: keyCall ?? 0,
@@ -217,6 +213,19 @@ function serverReadings(
         `kms plugins take up to ${ms((keyCall ?? 0) * 1000)} to answer ${name} (limit ${ms(limit * 1000)})`,
     },
   ];
+}
+
+function closedWatchers(now: ServerLoad, before: ServerLoad, servers: readonly ServerLoad[]): Reading[] {
+  return Object.entries(now.terminatedWatchers).map(([resource, total]) => {
+    const closed = total - (before.terminatedWatchers[resource] ?? 0);
+    return {
+      gauge: 'watchers',
+      value: closed,
+      warn: closedLimit(relistSeconds(servers, [resource])),
+      says: (limit) =>
+        `${now.name} has just closed ${closed} watchers of ${resource} that fell behind (limit ${limit})`,
+    };
+  });
 }
 
 function watchCache({ server, resource, ms: behind }: WatchCacheLag): Reading {

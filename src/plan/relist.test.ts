@@ -1,5 +1,5 @@
 import { describe, expect, test } from '@jest/globals';
-import { relistSeconds } from './relist.ts';
+import { closedLimit, relistSeconds } from './relist.ts';
 
 describe('a watcher that begins anew', () => {
   test('takes as long as there are objects', () => {
@@ -17,5 +17,10 @@ describe('a watcher that begins anew', () => {
     expect(relistSeconds([], ['secrets'])).toBe(Infinity);
     expect(relistSeconds([{ objects: {} }, { objects: { secrets: -1 } }], ['secrets'])).toBe(Infinity);
     expect(relistSeconds([{ objects: { secrets: 1 } }], ['secrets', 'pods'])).toBe(Infinity);
+  });
+
+  test('may be one of as many as an API server serves in 25 s', () => {
+    expect([Infinity, 50, 25, 24, 5, 0.5].map(closedLimit)).toEqual([1, 1, 1, 2, 5, 50]);
+    expect(closedLimit(0)).toBe(Infinity);
   });
 });

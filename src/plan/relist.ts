@@ -21,3 +21,11 @@ export function relistSeconds(
   if (counts.some((count) => count <= UNKNOWN)) return Infinity;
   return counts.reduce((sum, count) => sum + count, 0) / RELISTED_PER_SECOND;
 }
+
+/** Seconds that closed watchers may take an API server up between two looks, if all of them begin anew. */
+const BORNE_SECONDS = 25;
+
+/** From how many closed watchers on that is too much: one, where there are many objects. */
+export function closedLimit(relist: number): number {
+  return Math.max(1, Math.ceil(BORNE_SECONDS / relist));
+}

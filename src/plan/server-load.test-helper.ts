@@ -7,7 +7,7 @@ export const IDLE: ServerLoad = {
   memoryBytes: 0,
   queued: 0,
   rejected: 0,
-  terminatedWatchers: 0,
+  terminatedWatchers: {},
   watchCaches: {},
   sentToWatchers: {},
   objects: {},

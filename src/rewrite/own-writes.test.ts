@@ -66,4 +66,11 @@ describe('what this process wrote', () => {
       { server: 'cp-1', resource: 'secrets', ms: 100_000 },
     ]);
   });
+
+  it('is what was written within ten minutes', () => {
+    const own = writes();
+    own.add('configmaps', 500_000, 40);
+    expect(own.resources(600_000)).toEqual(['secrets', 'configmaps']);
+    expect(own.resources(603_000)).toEqual(['configmaps']);
+  });
 });

@@ -17,8 +17,11 @@ export class OwnWrites {
   /** By server and resource, the revision that a watch cache was last seen at, and since when. */
   readonly #seen = new Map<string, { revision: number; since: number }>();
 
-  get resources(): string[] {
-    return [...this.#writes.keys()];
+  /** What was written of late. */
+  resources(at: number): string[] {
+    return [...this.#writes].flatMap(([resource, writes]) =>
+      (writes.at(-1)?.at ?? -Infinity) > at - KEPT_MS ? [resource] : [],
+    );
   }
 
   /** @param at - milliseconds since the epoch */

@@ -88,9 +88,22 @@ describe('the pace of a chunk', () => {
     expect(taken).toEqual([16, 8]);
   });
 
-  it('cuts batches to a second of the rate', () => {
-    expect([pace(0).batch(16), pace(4).batch(16), pace(0.5).batch(16), pace(100).batch(16)]).toEqual([
-      16, 4, 1, 16,
-    ]);
+  it('takes no turn while the governor pauses', async () => {
+    const stop = new AbortController();
+    stop.abort();
+    let turns = 0;
+    const turn = (): number => turns++;
+    const paused = new Pace({
+      objectsPerSecond: 0,
+      verdict: () => Promise.resolve(PAUSED),
+      turn,
+      signal: stop.signal,
+    });
+    expect(await paused.next(16)).toBe('watchers fall behind');
+    expect(turns).toBe(0);
+  });
+
+  it('cuts batches to whole objects of a second of the rate', () => {
+    expect([0, 4, 0.5, 100, 1.25, 3.33].map((rate) => pace(rate).batch(16))).toEqual([16, 4, 1, 16, 1, 3]);
   });
 });

@@ -39,7 +39,7 @@ export class Pace {
   /** How many objects a batch may hold, of as many as it could. */
   batch(most: number): number {
     const { objectsPerSecond } = this.#options;
-    return objectsPerSecond === 0 ? most : Math.min(most, Math.max(1, objectsPerSecond));
+    return objectsPerSecond === 0 ? most : Math.min(most, Math.max(1, Math.floor(objectsPerSecond)));
   }
 
   /**
@@ -49,10 +49,11 @@ export class Pace {
    * @returns why nothing may be written now, where that is so
    */
   async next(objects: number): Promise<string | undefined> {
-    const { factor } = await this.#asked();
+    const before = await this.#asked();
     const { objectsPerSecond, turn } = this.#options;
-    const own = restMs(objects, Date.now() - this.#since, factor, objectsPerSecond);
-    const others = turn(objects);
+    const own = restMs(objects, Date.now() - this.#since, before.factor, objectsPerSecond);
+    // What isn't written has had no turn.
+    const others = before.level === 'pause' ? 0 : turn(objects);
     this.#begins = others > own;
     await this.#rest(Math.min(LONGEST_REST_MS, Math.max(own, others)));
     const { level, reason } = await this.#afterShortPause();

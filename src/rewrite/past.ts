@@ -1,5 +1,7 @@
-/** What lies further back isn't compared with: a migration may have stood still in between. */
-const PAST_MS = 60_000;
+/** What lies further back isn't compared with: a migration may have stood still in between. One that stalls looks each 70 s at least. */
+const PAST_MS = 90_000;
+/** After such a rest what was seen first is what was seen first after it. */
+const FIRST_MS = 10 * 60_000;
 
 /** What was seen of all of a kind at one time, in milliseconds since the epoch. */
 export interface Seen<T> {
@@ -22,26 +24,34 @@ export class Growth {
   }
 }
 
-/** Keeps of each the look before the newest, and the first one. */
+/** Keeps of each the look before the newest, and the first one in which it had settled. */
 export class Past<T> {
   readonly #nameOf: (load: T) => string;
+  readonly #settled: (load: T, at: number) => boolean;
   readonly #first = new Map<string, T>();
   #newest: Seen<T> | undefined;
   #before: Seen<T> | undefined;
 
-  constructor(nameOf: (load: T) => string) {
+  constructor(nameOf: (load: T) => string, settled: (load: T, at: number) => boolean = () => true) {
     this.#nameOf = nameOf;
+    this.#settled = settled;
   }
 
-  /** @param seen - the newest look, or once more the one that was the newest */
-  compared(seen: Seen<T>): { now: T; before: T | undefined; first: T | undefined }[] {
-    if (seen.at !== this.#newest?.at) this.#before = this.#newest;
+  /** @param latest - the newest look, or once more one that was known */
+  compared(latest: Seen<T>): { now: T; before: T | undefined; first: T | undefined }[] {
+    const known = this.#newest;
+    // Of two looks at a time the one that began first may end last.
+    const seen = known !== undefined && known.at > latest.at ? known : latest;
+    const isNew = seen.at !== known?.at;
+    if (isNew) this.#before = known;
     this.#newest = seen;
-    const near = this.#before !== undefined && seen.at - this.#before.at <= PAST_MS;
+    const rest = seen.at - (this.#before?.at ?? -Infinity);
+    const near = rest <= PAST_MS;
+    if (isNew && rest > FIRST_MS) this.#first.clear();
     return seen.loads.map((now) => {
       const name = this.#nameOf(now);
-      const first = this.#first.get(name) ?? now;
-      this.#first.set(name, first);
+      const first = this.#first.get(name) ?? (this.#settled(now, seen.at) ? now : undefined);
+      if (first !== undefined) this.#first.set(name, first);
       const before = near ? this.#before?.loads.find((one) => this.#nameOf(one) === name) : undefined;
       return { now, before, first };
     });

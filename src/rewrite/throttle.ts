@@ -17,6 +17,8 @@ import { Renewed } from './renewed.ts';
 const VERDICT_MS = 1_000;
 /** A look at all API servers, or at etcd's metrics, moves megabytes. */
 export const LOOK_MS = 5_000;
+/** An API server that is younger fills its memory by itself. */
+const SETTLED_MS = 2 * 60_000;
 /** What one process knows of how a cluster bears its rewriting, and how fast it may go on. */
 export class Throttle {
   readonly #cluster: Cluster;
@@ -24,11 +26,17 @@ export class Throttle {
   readonly #writes = new OwnWrites();
   readonly #status: Renewed<EtcdStatus>;
   readonly #metrics: Renewed<EtcdMetrics[]>;
-  readonly #servers = new Past<ServerLoad>(({ name, startedAt }) => `${name} ${startedAt}`);
+  readonly #servers = new Past<ServerLoad>(
+    ({ name, startedAt }) => `${name} ${startedAt}`,
+    ({ startedAt }, at) => at - startedAt * 1_000 >= SETTLED_MS,
+  );
   readonly #members = new Past<MemberLoad>(({ endpoint }) => endpoint);
   readonly #growth = new Growth();
   readonly #closed = new ClosedWatchers();
-  readonly #start = new SlowStart();
+  /** By resource: each has a watch cache of its own. */
+  readonly #starts = new Map<string, SlowStart>();
+  /** By endpoint, as it last told. */
+  readonly #quotas = new Map<string, number>();
   #looked: readonly ServerLoad[] = [];
   #verdict: { at: number; verdict: Promise<Verdict> } | undefined;
   #last: { at: number; verdict: Verdict } = { at: -Infinity, verdict: FREE };
@@ -52,7 +60,9 @@ export class Throttle {
 
   /** Takes the next turn for a batch of a resource: how many milliseconds it is away. */
   turn(resource: string, objects: number): number {
-    return this.#start.turn(objects, Date.now(), relistSeconds(this.#looked, [resource]));
+    const start = this.#starts.get(resource) ?? new SlowStart();
+    this.#starts.set(resource, start);
+    return start.turn(objects, Date.now(), relistSeconds(this.#looked, [resource]));
   }
 
   /**
@@ -78,16 +88,21 @@ export class Throttle {
     const at = Date.now();
     this.#looked = look?.loads ?? this.#looked;
     const servers = look === undefined ? [] : this.#servers.compared(seenServers(look));
-    const relist = relistSeconds(this.#looked, this.#writes.resources);
+    for (const { endpoint, quotaBytes } of metrics?.value ?? []) {
+      if (quotaBytes !== undefined) this.#quotas.set(endpoint, quotaBytes);
+    }
+    const rewritten = this.#writes.resources(at);
+    const relist = relistSeconds(this.#looked, rewritten);
     const sight: Sight = {
       servers,
-      members: status === undefined ? [] : this.#members.compared(seenMembers(status, metrics, this.#growth)),
+      members:
+        status === undefined
+          ? []
+          : this.#members.compared(seenMembers(status, metrics, this.#growth, this.#quotas)),
       alarms: status?.value.alarms ?? [],
       requests: this.#requests.summary(at),
       lags: look === undefined ? [] : this.#writes.lags(look),
-      catchingUp:
-        look === undefined ? [] : this.#closed.waiting(look.at, servers, this.#writes.resources, relist),
-      relist,
+      catchingUp: look === undefined ? [] : this.#closed.waiting(look.at, servers, rewritten, relist),
       schedule,
       at,
     };
@@ -119,12 +134,14 @@ function seenMembers(
   status: { value: EtcdStatus; at: number },
   metrics: { value: EtcdMetrics[]; at: number } | undefined,
   growth: Growth,
+  quotas: ReadonlyMap<string, number>,
 ): Seen<MemberLoad> {
   return {
     at: metrics?.at ?? 0,
     loads: status.value.members.flatMap((member) => {
       if ('silent' in member) return [];
       const told = metrics?.value.find(({ endpoint }) => endpoint === member.endpoint);
+      const quota = quotas.get(member.endpoint);
       return [
         {
           endpoint: member.endpoint,
@@ -132,7 +149,7 @@ function seenMembers(
           dbInUse: member.dbInUse,
           growth: growth.of(member.endpoint, status.at, member.dbInUse),
           // 0 is how a member is told to take what is usual, which differs by version.
-          quotaBytes: told?.quotaBytes === 0 ? undefined : told?.quotaBytes,
+          quotaBytes: quota === 0 ? undefined : quota,
           leaderChanges: told?.leaderChanges,
           fsync: told?.fsync,
           commit: told?.commit,
