@@ -105,7 +105,7 @@ describe('closed watchers', () => {
     });
     let watchers: ClosedWatchers;
     const waiting = (
-      at: number,
+      at: number | undefined,
       ...servers: { now: ServerLoad; before?: ServerLoad | undefined }[]
     ): number => watchers.waiting(at, servers, ['secrets'], 50).length;
 
@@ -116,6 +116,7 @@ describe('closed watchers', () => {
     });
 
     test('still are when their server does not answer, nor has been seen of late, for five minutes at most', () => {
+      expect(waiting(undefined)).toBe(1);
       expect(waiting(10_000)).toBe(1);
       expect(waiting(15_000, busy(15_000))).toBe(1);
       expect(waiting(304_000)).toBe(1);

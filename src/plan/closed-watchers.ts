@@ -34,30 +34,32 @@ export class ClosedWatchers {
   /**
    * Which servers' watchers have to be waited for. A server that doesn't answer meanwhile is no reason not to.
    *
-   * @param at - of the look, in milliseconds since the epoch; one may be told again and again
+   * @param at - of the look, in milliseconds since the epoch; one may be told again and again. Without one, those that were told before
    * @param resources - what is rewritten
    * @param relist - seconds that a watcher of that takes which begins anew
    */
   waiting(
-    at: number,
+    at: number | undefined,
     servers: readonly { now: ServerLoad; before?: ServerLoad | undefined }[],
     resources: readonly string[],
     relist: number,
   ): CatchingUp[] {
-    if (relist < SHORT_RELIST) this.#states.clear();
-    else if (at > this.#lookedAt) this.#look(at, servers, resources, relist);
-    this.#lookedAt = Math.max(at, this.#lookedAt);
+    if (at !== undefined && at > this.#lookedAt) {
+      this.#states =
+        relist < SHORT_RELIST ? new Map<string, State>() : this.#after(at, servers, resources, relist);
+      this.#lookedAt = at;
+    }
     return [...this.#states].flatMap(([server, { waiting }]) =>
       waiting === undefined ? [] : [{ server, objectsPerSecond: waiting.objectsPerSecond }],
     );
   }
 
-  #look(
+  #after(
     at: number,
     servers: readonly { now: ServerLoad; before?: ServerLoad | undefined }[],
     resources: readonly string[],
     relist: number,
-  ): void {
+  ): Map<string, State> {
     const seconds = (at - this.#lookedAt) / 1_000;
     const states = new Map([...this.#states].map(([name, state]) => [name, unseen(state, at)]));
     for (const { now, before } of servers) {
@@ -73,7 +75,7 @@ export class ClosedWatchers {
       const closed = { count: since('terminatedWatchers'), limit: closedLimit(relist) };
       states.set(name, nextOf(state, at, closed, since('sentToWatchers') / seconds));
     }
-    this.#states = states;
+    return states;
   }
 }
 

@@ -1,5 +1,3 @@
-import type { ServerLoad } from './gauges.ts';
-
 /** A core sends some 22,000 objects of 1 KiB a second to a watcher that begins (docs/PERFORMANCE.md). */
 const RELISTED_PER_SECOND = 20_000;
 /** What an API server tells where it couldn't count. */
@@ -12,7 +10,7 @@ const UNKNOWN = -1;
  * @returns seconds, about; Infinity where no server tells how many objects there are
  */
 export function relistSeconds(
-  servers: readonly Pick<ServerLoad, 'objects'>[],
+  servers: readonly { readonly objects: Readonly<Record<string, number>> }[],
   resources: readonly string[],
 ): number {
   const counts = resources.map((resource) =>

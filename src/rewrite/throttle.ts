@@ -102,7 +102,7 @@ export class Throttle {
       alarms: status?.value.alarms ?? [],
       requests: this.#requests.summary(at),
       lags: look === undefined ? [] : this.#writes.lags(look),
-      catchingUp: look === undefined ? [] : this.#closed.waiting(look.at, servers, rewritten, relist),
+      catchingUp: this.#closed.waiting(look?.at, servers, rewritten, relist),
       schedule,
       at,
     };
