@@ -70,8 +70,10 @@ describe('objects that refuse', () => {
       const now = plane.configurations();
       return Promise.resolve(plane.lab.nodes.every((node) => now[node] !== before[node]));
     });
+    // Read before the restarts: the next edit comes as soon as the last server runs its file.
+    const edited = plane.configurations();
     for (const node of plane.lab.nodes) await plane.lab.restartApiServer(node);
-    return plane.configurations();
+    return edited;
   }
 
   const stopped = async () =>
@@ -120,8 +122,9 @@ describe('objects that refuse', () => {
     const invalid = { ...secret('invalid'), apiVersion: 'v1', type: 'kubernetes.io/tls' };
     await store(plane.lab, key('invalid'), Buffer.from(JSON.stringify(stored(invalid))));
 
+    const before = plane.configurations();
     migration = await plane.start();
-    const staged = await takeUpFiles(plane.configurations());
+    const staged = await takeUpFiles(before);
     await migration.untilPhase('promote');
     await waitFor({ what: 'the target to write', timeoutMs: 60_000, intervalMs: 100 }, () => {
       const now = plane.configurations();
