@@ -62,13 +62,17 @@ describe('the engine StorageVersionMigration', () => {
   }
 
   /** From one key of the lab to a new one. */
-  async function start(from: string, to: string): Promise<RunningMigration> {
+  async function start(
+    from: string,
+    to: string,
+    engine = 'StorageVersionMigration',
+  ): Promise<RunningMigration> {
     const secretFile = join(plane.lab.dir, to);
     writeFileSync(secretFile, randomBytes(32).toString('base64'), { mode: 0o600 });
     return await plane.start({
       name: `to-${to}`,
       spec: {
-        engine: 'StorageVersionMigration',
+        engine,
         source: { aescbc: { keyName: from } },
         target: { aescbc: { keyName: to, secretFile } },
       },
@@ -149,12 +153,29 @@ describe('the engine StorageVersionMigration', () => {
     });
   });
 
+  describe.each([
+    { engine: 'APIServer', from: 'key2', to: 'key3' },
+    { engine: 'Etcd', from: 'key3', to: 'key4' },
+  ])('the engine $engine after it', ({ engine, from, to }) => {
+    test('moves everything from one key to the next as well', async () => {
+      const migration = await start(from, to, engine);
+      const { outcome, passes } = await migration.finish();
+      expect({ outcome, passes }).toMatchObject({
+        outcome: 'completed',
+        passes: [{ counts: { refused: 0 } }],
+      });
+      expect(passes[0]?.counts.rewritten).toBeGreaterThanOrEqual(SECRETS + CONFIG_MAPS);
+      const values = await migratedValues(plane.lab);
+      expect(formats(values)).toEqual({ [formatOf(to)]: values.length });
+    });
+  });
+
   describe('with a controller that says Succeeded and rewrites nothing', () => {
     let report: MigrationReport;
 
     beforeAll(async () => {
       await plane.lab.stop('controller-manager');
-      const migration = await start('key2', 'key3');
+      const migration = await start('key4', 'key5');
       await untilNatives('both', (all) => all.length === 2);
       const { shards } = await migration.until(
         'why nothing happens',
@@ -201,7 +222,7 @@ describe('the engine StorageVersionMigration', () => {
     });
 
     test('nothing is lost, nothing unreadable, and all is under the target', async () => {
-      expect(await whatIsWrong(plane, journal, formatOf('key3'))).toEqual([]);
+      expect(await whatIsWrong(plane, journal, formatOf('key5'))).toEqual([]);
     });
   });
 });
