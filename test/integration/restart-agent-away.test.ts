@@ -1,5 +1,5 @@
-import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, jest, test } from '@jest/globals';
+import { waitFor } from '../../lab/wait.ts';
 import { type MigrationReport } from '../../workflows/report.ts';
 import { CleanUp } from '../support/clean-up.ts';
 import { ControlPlane } from '../support/control-plane.ts';
@@ -11,7 +11,6 @@ jest.setTimeout(400_000);
 
 const AGENT = 'cp-1.agent';
 const OBJECTS = 20;
-const WITHIN_MS = 60_000;
 
 describe('an agent that dies between writing the file and restarting its API server', () => {
   const cleanUp = new CleanUp();
@@ -21,26 +20,27 @@ describe('an agent that dies between writing the file and restarting its API ser
   let away: string;
   let report: MigrationReport;
 
-  /** What the agent was asked to do and hasn't done, once that is so. */
-  async function askedOfAgent(asked: boolean): Promise<string | undefined> {
-    const deadline = Date.now() + WITHIN_MS;
-    while (Date.now() < deadline) {
-      const { raw } = await migration.handle.describe();
-      const types = (raw.pendingActivities ?? []).map(({ activityType }) => activityType?.name ?? '');
-      const type = types.find((one) => ['arrangeConfiguration', 'restartApiServer'].includes(one));
-      if ((type !== undefined) === asked) return type;
-      await sleep(50);
-    }
-    throw new Error(`the agent was ${asked ? 'not asked for anything' : 'not done with it'}`);
+  /** What the agent was asked to do and hasn't done; `nothing` where it has done all. */
+  async function askedOfAgent(): Promise<string> {
+    const { raw } = await migration.handle.describe();
+    const types = (raw.pendingActivities ?? []).map(({ activityType }) => activityType?.name ?? '');
+    return types.find((one) => ['arrangeConfiguration', 'restartApiServer'].includes(one)) ?? 'nothing';
+  }
+
+  async function untilAsked(what: string, fits: (asked: string) => boolean): Promise<string> {
+    return await waitFor({ what, timeoutMs: 60_000, intervalMs: 50 }, async () => {
+      const asked = await askedOfAgent();
+      return fits(asked) && asked;
+    });
   }
 
   /** Lets a frozen agent do one thing after another, until it is to restart the API server. */
   async function untilRestart(): Promise<void> {
-    while ((await askedOfAgent(true)) !== 'restartApiServer') {
+    while ((await untilAsked('work for the agent', (asked) => asked !== 'nothing')) !== 'restartApiServer') {
       // Without a worker nothing more is asked for.
       await plane.lab.freeze('worker-1');
       await plane.lab.thaw(AGENT);
-      await askedOfAgent(false);
+      await untilAsked('the agent to be done', (asked) => asked === 'nothing');
       await plane.lab.freeze(AGENT);
       await plane.lab.thaw('worker-1');
     }
